@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['tasks', 'accuracy', 'Task', 'digits', 'digit_pairs', 'cifar10', 'cifar100', 'npz', 'folder', 'load_task']
 
-# %% ../nbs/01_data.ipynb #3b794385
+# %% ../nbs/01_data.ipynb #c3892223
 import socket,zipfile,zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass,field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np, torch
@@ -26,7 +27,7 @@ def accuracy(
     "Accuracy in 0..1"
     return (confusion.trace()/confusion.sum()).item()
 
-# %% ../nbs/01_data.ipynb #5eb8fecd
+# %% ../nbs/01_data.ipynb #846da1f8
 @dataclass(repr=False)
 class Task:
     "Images, targets, metric and label costs of one classification problem"
@@ -54,6 +55,7 @@ class Task:
     def __repr__(self):
         n,c,h,w = self.x_train.shape
         return f'{self.name}: {n} train, {len(self.y_test)} test, {len(self.classes)} classes, {h} x {w}'
+    @cached_property
     def digest(self): return digest(self.classes, self.x_train, self.y_train, self.x_test, self.y_test)
 
 # %% ../nbs/01_data.ipynb #e816b66b

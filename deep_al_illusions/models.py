@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['models', 'Block', 'WideResNet', 'Normalize', 'build', 'predict']
 
-# %% ../nbs/04_models.ipynb #d290f8a6
+# %% ../nbs/04_models.ipynb #c685ff4b
 import re
 
-import torch
-import torch.nn.functional as F
+import torch, torch.nn.functional as F
 from torch import Tensor,nn
 
 from .core import *
