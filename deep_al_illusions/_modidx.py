@@ -189,6 +189,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'deep_al_illusions.train._fit': ('train.html#_fit', 'deep_al_illusions/train.py'),
                                          'deep_al_illusions.train._rng': ('train.html#_rng', 'deep_al_illusions/train.py'),
                                          'deep_al_illusions.train.evaluate': ('train.html#evaluate', 'deep_al_illusions/train.py'),
+                                         'deep_al_illusions.train.keep_memory': ('train.html#keep_memory', 'deep_al_illusions/train.py'),
                                          'deep_al_illusions.train.learner': ('train.html#learner', 'deep_al_illusions/train.py'),
                                          'deep_al_illusions.train.load_pt': ('train.html#load_pt', 'deep_al_illusions/train.py'),
                                          'deep_al_illusions.train.sgd': ('train.html#sgd', 'deep_al_illusions/train.py'),

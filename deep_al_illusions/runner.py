@@ -6,7 +6,7 @@
 __all__ = ['presets', 'stand_in', 'report_notebooks', 'combinations', 'runs_of', 'notebook', 'execute', 'execute_run', 'prepare',
            'sweep', 'results', 'save_tables', 'report', 'command', 'dal_run', 'dal_sweep', 'dal_report']
 
-# %% ../nbs/30_runner.ipynb #2e1c2321
+# %% ../nbs/30_runner.ipynb #1defeb83
 import argparse,itertools,logging,os,sys,time,warnings
 from dataclasses import asdict,fields
 from functools import wraps
@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pandas as pd, yaml
 from tqdm import tqdm
-from traitlets.config import Config as TraitConfig
 
 from .core import *
 from .loop import *
@@ -51,7 +50,7 @@ def runs_of(
     if not grids or not all(isinstance(o, dict) and o for o in grids): raise InputError(f'{source}: expected "parameter: value" or "parameter: [values]" lines')
     return [*dict.fromkeys(s for o in grids for s in combinations(o, scale=scale))]
 
-# %% ../nbs/30_runner.ipynb #3e48d831
+# %% ../nbs/30_runner.ipynb #660cabbc
 def notebook(
     name:str, # Without the suffix
 )->Path:
@@ -73,8 +72,7 @@ def execute(
         for k in params:
             if k not in known: raise unknown(f'parameter of {name}', k, known)
         logging.getLogger('papermill').setLevel(logging.ERROR)
-        ipc = TraitConfig(dict(KernelManager=dict(transport='ipc'))) if os.name=='posix' else None
-        papermill.execute_notebook(str(notebook(name)), str(out), params, progress_bar=False, kernel_name='python3', autosave_cell_every=300, config=ipc)
+        papermill.execute_notebook(str(notebook(name)), str(out), params, progress_bar=False, kernel_name='python3', autosave_cell_every=300)
 
 # %% ../nbs/30_runner.ipynb #690c7fe4
 def execute_run(

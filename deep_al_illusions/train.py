@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['schedules', 'Batches', 'Schedule', 'sgd', 'Autocast', 'learner', 'load_pt', 'Checkpoint', 'Bar', 'evaluate',
-           'training_key', 'train']
+           'training_key', 'keep_memory', 'train']
 
 # %% ../nbs/05_train.ipynb #7cc5f613
 import warnings
 
 warnings.filterwarnings('ignore', r'.*torch\.jit\.script', FutureWarning)
 
-# %% ../nbs/05_train.ipynb #8916ca00
-import math,pickle,time
+# %% ../nbs/05_train.ipynb #f8dc23ea
+import ctypes,math,pickle,time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -157,13 +157,21 @@ def training_key(
     settings = {k: v for k,v in asdict(spec).items() if k not in _not_training}
     return digest(task.digest, settings, sorted(map(int, lbl)), cycle, member, torch.get_num_threads(), __version__)
 
-# %% ../nbs/05_train.ipynb #0ffbab7f
+# %% ../nbs/05_train.ipynb #64e2bc0a
+def keep_memory():
+    "Let the C allocator keep freed memory for the next iteration, where it is glibc's"
+    try: libc = ctypes.CDLL('libc.so.6')
+    except OSError: return
+    for option,value in (-1, 2**30),(-3, 2**25): libc.mallopt(option, value)
+
+# %% ../nbs/05_train.ipynb #ab5fc078
 def _fit(task, spec, lbl, cycle, member, ckpt):
     "Train from scratch, or from the checkpoint; returns what the cache keeps"
     purpose = lambda o: generator(spec, f'{o} {member}' if member else o, cycle)
     ids,bs = torch.tensor(sorted(lbl)),min(spec.bs, len(lbl))
     batches = Batches(task.x_train, task.y_train, ids, bs, math.ceil(spec.epochs*len(ids)/bs), purpose('batches'), spec.device)
     model,save = build(spec.model, task, purpose('weights')),Checkpoint(ckpt, batches, settings().checkpoint_s)
+    keep_memory()
     with torch.random.fork_rng():
         torch.manual_seed(purpose('global').initial_seed())
         learner(model, batches, spec, [save, Bar(batches, f'cycle {cycle}, {len(ids)} labels')]).fit(1)
