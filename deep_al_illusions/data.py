@@ -20,12 +20,12 @@ from tqdm import tqdm
 
 from .core import *
 
-# %% ../nbs/01_data.ipynb #6decbbae
+# %% ../nbs/01_data.ipynb #e4060a08
 def accuracy(
     confusion:Tensor, # C x C counts, rows are targets
 ): # Share of the targets that were predicted
     "Accuracy in 0..1"
-    return (confusion.trace()/confusion.sum()).item()
+    return confusion.trace().item()/confusion.sum().item()
 
 # %% ../nbs/01_data.ipynb #846da1f8
 @dataclass(repr=False)

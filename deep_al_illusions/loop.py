@@ -165,10 +165,10 @@ def run(
         write_json(folder/'DONE', _sums(folder))
     return folder
 
-# %% ../nbs/09_loop.ipynb #5a639d4f
+# %% ../nbs/09_loop.ipynb #6d5492ea
 def load_runs(
     root:Path, # Folder of run folders
-): # DataFrames `cycles` and `picks`; both with the columns of `Spec` and `run`
+): # DataFrame `cycles`, with the settings of the run in each row, and DataFrame `picks`, with those that tell runs apart
     "All finished runs below `root`, as a table of trainings and a table of purchases"
     cycles,picks = [],[]
     for f in sorted(o.parent for o in Path(root).glob('*/spec.json')):
@@ -178,5 +178,5 @@ def load_runs(
         spec = dict(run=f.name)|json.loads((f/'spec.json').read_text())
         cycles.append(pd.read_csv(f/'cycles.csv').assign(**{k: v for k,v in spec.items() if k not in columns}))
         with np.load(f/'picks.npz') as z: d = {k: z[k] for k in ('ids', 'cycle', 'score')}
-        picks.append(pd.DataFrame(d).assign(**spec))
+        picks.append(pd.DataFrame(d).assign(**{k: spec[k] for k in 'run task strategy ssl augment scale budget trial'.split()}))
     return [pd.concat(o, ignore_index=True) if o else pd.DataFrame() for o in (cycles, picks)]

@@ -6,7 +6,7 @@
 __all__ = ['presets', 'stand_in', 'report_notebooks', 'combinations', 'runs_of', 'notebook', 'execute', 'execute_run', 'prepare',
            'sweep', 'results', 'save_tables', 'report', 'command', 'dal_run', 'dal_sweep', 'dal_report']
 
-# %% ../nbs/30_runner.ipynb #1defeb83
+# %% ../nbs/30_runner.ipynb #2e1c2321
 import argparse,itertools,logging,os,sys,time,warnings
 from dataclasses import asdict,fields
 from functools import wraps
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd, yaml
 from tqdm import tqdm
+from traitlets.config import Config as TraitConfig
 
 from .core import *
 from .loop import *
@@ -50,7 +51,7 @@ def runs_of(
     if not grids or not all(isinstance(o, dict) and o for o in grids): raise InputError(f'{source}: expected "parameter: value" or "parameter: [values]" lines')
     return [*dict.fromkeys(s for o in grids for s in combinations(o, scale=scale))]
 
-# %% ../nbs/30_runner.ipynb #660cabbc
+# %% ../nbs/30_runner.ipynb #696c98e9
 def notebook(
     name:str, # Without the suffix
 )->Path:
@@ -72,7 +73,8 @@ def execute(
         for k in params:
             if k not in known: raise unknown(f'parameter of {name}', k, known)
         logging.getLogger('papermill').setLevel(logging.ERROR)
-        papermill.execute_notebook(str(notebook(name)), str(out), params, progress_bar=False, kernel_name='python3', autosave_cell_every=300)
+        papermill.execute_notebook(str(notebook(name)), str(out), params, progress_bar=False, kernel_name='python3', autosave_cell_every=300,
+            config=TraitConfig(dict(KernelManager=dict(transport_encryption='auto'))))
 
 # %% ../nbs/30_runner.ipynb #690c7fe4
 def execute_run(
@@ -133,7 +135,7 @@ def sweep(
             if reason := job.result() if job.status=='finished' else f'its process died ({job.status})': failed[run_id(s)] = reason
     return failed
 
-# %% ../nbs/30_runner.ipynb #c372e005
+# %% ../nbs/30_runner.ipynb #63b55fe7
 def results(
     root:Path=None, # Folder of run folders; the setting `runs_root` where left out
 ): # DataFrames of trainings and purchases, and a sentence on where they come from
@@ -142,7 +144,7 @@ def results(
     cycles,picks = load_runs(root)
     if len(cycles): return cycles,picks,f'{cycles.run.nunique()} finished runs in {root}'
     tables = notebook('50_run').parent/'results'
-    return *(pd.read_csv(tables/f'{o}.csv') for o in ('cycles', 'picks')),f'no finished runs in {root}; shown are the tables that come with the package'
+    return *(pd.read_csv(tables/f'{o}.csv') for o in ('cycles', 'picks')),'no finished runs here yet, so these are the tables that come with the package'
 
 def save_tables(root, out):
     "Write the finished runs below `root` as the two tables that `results` falls back on"
