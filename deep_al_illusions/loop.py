@@ -165,13 +165,13 @@ def run(
         write_json(folder/'DONE', _sums(folder))
     return folder
 
-# %% ../nbs/09_loop.ipynb #6d5492ea
+# %% ../nbs/09_loop.ipynb #d4be644a
 def load_runs(
     root:Path, # Folder of run folders
 ): # DataFrame `cycles`, with the settings of the run in each row, and DataFrame `picks`, with those that tell runs apart
     "All finished runs below `root`, as a table of trainings and a table of purchases"
     cycles,picks = [],[]
-    for f in sorted(o.parent for o in Path(root).glob('*/spec.json')):
+    for f in sorted((o.parent for o in Path(root).glob('*/spec.json')), key=lambda o: ('-random-' not in o.name, o.name)):
         if not finished(f):
             warn(f'{f.name} is not finished or was changed; left out (run it again to complete it)')
             continue
