@@ -6,7 +6,7 @@
 __all__ = ['scales', 'budgets', 'package', 'InputError', 'unknown', 'Registry', 'settings', 'budget_of', 'Spec', 'make_spec',
            'digest', 'run_id', 'generator', 'atomic', 'write_json', 'provenance']
 
-# %% ../nbs/00_core.ipynb #a3d8edf8
+# %% ../nbs/00_core.ipynb #54023368
 import difflib,hashlib,importlib.metadata,importlib.util,json,math,os,platform,re,secrets,socket,subprocess
 from contextlib import contextmanager
 from dataclasses import asdict,dataclass,fields
@@ -15,6 +15,8 @@ from types import SimpleNamespace
 
 import torch
 from fastcore.xtras import Config
+
+from . import __version__
 
 # %% ../nbs/00_core.ipynb #99ba8878
 class InputError(ValueError):
@@ -182,7 +184,7 @@ def write_json(path, obj):
     "`obj` as JSON in `path`, atomically"
     with atomic(path) as p: p.write_text(json.dumps(obj, indent=1)+'\n')
 
-# %% ../nbs/00_core.ipynb #b68e72ce
+# %% ../nbs/00_core.ipynb #7de5fc7d
 package = Path(importlib.util.find_spec('deep_al_illusions').origin).parent
 
 def _commit():
@@ -193,7 +195,7 @@ def _commit():
 
 def provenance():
     "Versions, threads, commit and machine, to be stored beside a result"
-    pkgs = 'deep_al_illusions torch torchvision fastai numpy scikit-learn'.split()
+    pkgs = 'torch torchvision fastai numpy scikit-learn'.split()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return dict(versions={o: importlib.metadata.version(o) for o in pkgs}, python=platform.python_version(), threads=torch.get_num_threads(),
+    return dict(versions=dict(deep_al_illusions=__version__)|{o: importlib.metadata.version(o) for o in pkgs}, python=platform.python_version(), threads=torch.get_num_threads(),
         commit=_commit(), host=socket.gethostname(), platform=platform.platform(), cpu=platform.machine(), gpu=gpu)

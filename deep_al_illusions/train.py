@@ -120,14 +120,14 @@ class Checkpoint(Callback):
         with atomic(self.path) as p: torch.save(state|dict(rng=_rng(), seconds=self.seconds), p)
         self.last = time.perf_counter()
 
-# %% ../nbs/05_train.ipynb #7f6adba2
+# %% ../nbs/05_train.ipynb #50b0dd19
 class Bar(Callback):
     "A progress bar over iterations, where standard error is a terminal"
     order,run_valid = 70,False
     def __init__(self, batches:Batches, desc:str): self.batches,self.desc = batches,desc
-    def before_train(self): self.bar = tqdm(total=self.batches.n_iter, initial=self.batches.i, desc=self.desc, disable=None, leave=False)
-    def after_batch(self): self.bar.update()
-    def after_fit(self): self.bar.close()
+    def before_train(self): self.pbar = tqdm(total=self.batches.n_iter, initial=self.batches.i, desc=self.desc, disable=None, leave=False)
+    def after_batch(self): self.pbar.update()
+    def after_fit(self): self.pbar.close()
 
 # %% ../nbs/05_train.ipynb #c5303208
 def evaluate(
