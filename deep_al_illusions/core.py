@@ -184,7 +184,7 @@ def write_json(path, obj):
     "`obj` as JSON in `path`, atomically"
     with atomic(path) as p: p.write_text(json.dumps(obj, indent=1)+'\n')
 
-# %% ../nbs/00_core.ipynb #7de5fc7d
+# %% ../nbs/00_core.ipynb #00103340
 package = Path(importlib.util.find_spec('deep_al_illusions').origin).parent
 
 def _commit():
@@ -197,5 +197,6 @@ def provenance():
     "Versions, threads, commit and machine, to be stored beside a result"
     pkgs = 'torch torchvision fastai numpy scikit-learn'.split()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return dict(versions=dict(deep_al_illusions=__version__)|{o: importlib.metadata.version(o) for o in pkgs}, python=platform.python_version(), threads=torch.get_num_threads(),
+    versions = dict(deep_al_illusions=__version__)|{o: importlib.metadata.version(o) for o in pkgs}
+    return dict(versions=versions, python=platform.python_version(), threads=torch.get_num_threads(),
         commit=_commit(), host=socket.gethostname(), platform=platform.platform(), cpu=platform.machine(), gpu=gpu)
