@@ -5,7 +5,7 @@ from pathlib import Path
 from nbdev.serve import proc_nbs
 
 root = Path(__file__).resolve().parent.parent
-pages = ['protocol', 'deviations', 'cost', 'data', 'extend']
+pages = ['protocol', 'deviations', 'cost', 'datasets', 'extend']
 
 def front_matter(text):
     "Title and description, which nbdev moves to a raw cell, as Markdown"
