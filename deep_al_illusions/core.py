@@ -118,9 +118,10 @@ class Spec:
         for k,ok in _choice.items():
             if getattr(self, k) not in ok: raise unknown(k, getattr(self, k), ok)
 
-# %% ../nbs/00_core.ipynb #d3533f42
+# %% ../nbs/00_core.ipynb #7c460ae8
 _least = dict(initial=1, per_cycle=1, cycles=0, trial=0, epochs=1, bs=1, lr=0, lr_min=0, momentum=0, wd=0)
 _choice = dict(level=['image'], schedule=['cosine', 'poly'], precision=['fp32', 'bf16'], device=['cpu', 'cuda'])
+_type = {str: 'text', int: 'a whole number', float: 'a number', bool: 'true or false'}
 _bools = dict(true=True, false=False, yes=True, no=False)
 
 def _cast(f, v):
@@ -132,7 +133,7 @@ def _cast(f, v):
         v = int(float(v)) if f.type is int else f.type(v)
         if f.type is float and not math.isfinite(v): raise ValueError
         return v
-    except (ValueError, TypeError, KeyError, OverflowError): raise InputError(f'{f.name} must be a {f.type.__name__}, not {v!r}') from None
+    except (ValueError, TypeError, KeyError, OverflowError): raise InputError(f'{f.name} must be {_type[f.type]}, not {v!r}') from None
 
 def make_spec(
     **kw, # Settings by name, as they come from a command line, a YAML file or a `spec.json`

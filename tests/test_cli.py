@@ -10,7 +10,7 @@ mistakes = {
     'scale': (['--scale', 'huge'], "unknown scale 'huge'"),
     'budget name': (['--budget', 'lo'], "did you mean 'low'"),
     'parameter': (['--strategi', 'entropy'], "did you mean '--strategy'"),
-    'value': (['--trial', 'one'], 'trial must be a int'),
+    'value': (['--trial', 'one'], 'trial must be a whole number'),
     'range': (['--epochs', '0'], 'epochs must be at least 1'),
     'ssl': (['--ssl', 'uda'], "unknown ssl 'uda'"),
     'model': (['--model', 'wrn-11-1'], 'depth must be'),
