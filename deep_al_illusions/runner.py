@@ -89,7 +89,7 @@ def execute_run(
     except Exception as e: return f'{type(e).__name__}: {e}'.strip().splitlines()[-1]
     return '' if finished(folder) else f'ended without DONE; see {folder}/run.ipynb'
 
-# %% ../nbs/30_runner.ipynb #03add8e1
+# %% ../nbs/30_runner.ipynb #24f729fb
 def _rows(folder):
     "Trainings that the run in `folder` has finished"
     try: return max(0, (folder/'cycles.csv').read_bytes().count(b'\n')-1)
@@ -99,7 +99,9 @@ def prepare(specs, root):
     "Check every run, make the folder, and return those that are not finished"
     tasks = {}
     for s in specs:
-        if finished(root/run_id(s)): continue
+        if finished(root/run_id(s)):
+            run(s, root)
+            continue
         if s.task not in tasks: tasks = {s.task: None}
         tasks[s.task] = check(s, tasks[s.task])
     try: root.mkdir(parents=True, exist_ok=True)

@@ -17,24 +17,30 @@ def result(folder):
     with np.load(folder/'picks.npz') as z: picks = {k: z[k].tolist() for k in ('ids', 'cycle')}|dict(score=np.nan_to_num(z['score'], nan=-9).tolist())
     return pd.read_csv(folder/'cycles.csv')[columns[:5]].values.tolist(),picks
 
-def command(root, **env): return dict(args=[Path(sys.executable).parent/'dal-run', '--strategy', 'margin', '--cycles', '2', '--epochs', '15', '--runs', root],
-    env=os.environ|dict(DAL_CHECKPOINT_S='0')|env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def start(spec, root):
+    "`dal-run` in a process of its own, with a checkpoint after every iteration"
+    args = [Path(sys.executable).parent/'dal-run', '--strategy', spec.strategy, '--cycles', str(spec.cycles), '--epochs', str(spec.epochs), '--runs', root]
+    return subprocess.Popen(args, env=os.environ|dict(DAL_CHECKPOINT_S='0'), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+def trace(root):
+    "Trainings and checkpoints with their times, or `None` while one is being replaced"
+    try: return {p: p.stat().st_mtime_ns for p in root.glob('trainings/[!.]*') if p.suffix in ('.ckpt', '.pt')}
+    except FileNotFoundError: return None
 
 def test_killed_five_times_equals_uninterrupted(tmp_path):
-    want,root = result(run(spec, tmp_path/'a', **quiet)),tmp_path/'b'
-    rng,kills,start = random.Random(time.time()),0,time.time()
-    while kills<5 and time.time()-start<240:
-        p = subprocess.Popen(**command(root))
-        while p.poll() is None and not [*root.glob('trainings/*.ckpt'), *root.glob('*/DONE')]: time.sleep(.01)
-        time.sleep(rng.uniform(0, .4))
-        if p.poll() is None:
-            os.kill(p.pid, signal.SIGKILL)
-            kills += 1
+    long,root = Spec(strategy='margin', cycles=2, epochs=60),tmp_path/'b'
+    want,seed = result(run(long, tmp_path/'a', **quiet)),time.time_ns()
+    rng = random.Random(seed)
+    for _ in range(5):
+        before,p = trace(root),start(long, root)
+        while p.poll() is None and trace(root)==before: time.sleep(.01)
+        time.sleep(rng.uniform(0, .3))
+        assert p.poll() is None, f'the run ended before it was killed; seed {seed}'
+        os.kill(p.pid, signal.SIGKILL)
         p.wait()
-        if finished(root/run_id(spec)): break
-    assert kills>=2
-    subprocess.run(**command(root), check=True)
-    assert result(root/run_id(spec))==want
+    assert not finished(root/run_id(long))
+    assert start(long, root).wait()==0
+    assert result(root/run_id(long))==want, f'seed {seed}'
 
 def test_a_finished_training_is_not_repeated(runs, monkeypatch):
     run(spec, **quiet)
