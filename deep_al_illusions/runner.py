@@ -153,14 +153,14 @@ def save_tables(root, out):
     for name,df in zip(('cycles', 'picks'), load_runs(root)):
         with atomic(Path(out)/f'{name}.csv') as p: df.to_csv(p, index=False)
 
-# %% ../nbs/30_runner.ipynb #8b93e9f9
+# %% ../nbs/30_runner.ipynb #faebe5e1
 _page = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>Is choosing which samples to label worth it?</title><style>
 body{{font:17px/1.6 system-ui,sans-serif;color:#222;max-width:54rem;margin:0 auto;padding:1.5rem 1rem 4rem}}
 h1,h2,h3{{line-height:1.25}} h2{{margin-top:2.5rem;border-top:1px solid #ddd;padding-top:1.5rem}} img{{max-width:100%;height:auto}}
 blockquote{{margin:0;color:#555;font-size:1.15em}} a.anchor-link{{display:none}} pre{{white-space:pre-wrap;font-size:.85em;color:#555}}
-.jp-RenderedHTMLCommon,.output_html,.output_area{{overflow-x:auto}} table{{border-collapse:collapse;font-size:.9em}} code{{font-size:.9em}}
-td,th{{padding:.25em .8em;text-align:right;border-bottom:1px solid #ddd;vertical-align:top}} td:first-child,th:first-child{{text-align:left}}
+.jp-RenderedHTMLCommon,.output_html,.output_area{{overflow-x:auto}} table{{border-collapse:collapse;border:0;font-size:.9em}} code{{font-size:.9em}}
+td,th{{padding:.25em .8em;text-align:right;border:0;border-bottom:1px solid #ddd;vertical-align:top}} td:first-child,th:first-child{{text-align:left}}
 </style></head><body>{}</body></html>
 """
 report_notebooks = ['60_strategies']
