@@ -6,8 +6,8 @@
 __all__ = ['scales', 'budgets', 'package', 'InputError', 'unknown', 'Registry', 'settings', 'budget_of', 'Spec', 'make_spec',
            'digest', 'run_id', 'generator', 'atomic', 'write_json', 'provenance']
 
-# %% ../nbs/00_core.ipynb #54023368
-import difflib,hashlib,importlib.metadata,importlib.util,json,math,os,platform,re,secrets,socket,subprocess
+# %% ../nbs/00_core.ipynb #ec10ef79
+import configparser,difflib,hashlib,importlib.metadata,importlib.util,json,math,os,platform,re,secrets,socket,subprocess
 from contextlib import contextmanager
 from dataclasses import asdict,dataclass,fields
 from pathlib import Path
@@ -48,22 +48,24 @@ class Registry(dict):
             self[name] = o = getattr(importlib.import_module(mod), attr)
         return o
 
-# %% ../nbs/00_core.ipynb #90731fd4
+# %% ../nbs/00_core.ipynb #2d3f04da
 _settings = dict(data_root='data', runs_root='runs', device='auto', workers='0', threads='1', checkpoint_s='30')
 _number = dict(workers=int, threads=int, checkpoint_s=float)
 
 def settings():
     "Folders, device, workers, threads and checkpoint interval, from `settings.ini` and `DAL_…`, read afresh at every call"
-    cfg = Config.find('settings.ini') or Config('.', 'settings.ini', create=_settings, save=False)
+    try: cfg = Config.find('settings.ini') or Config('.', 'settings.ini', create=_settings, save=False)
+    except configparser.Error as e: raise InputError(f'settings.ini cannot be read: {" ".join(str(e).split())}') from None
     res = SimpleNamespace()
     for k,v in _settings.items():
         v = os.environ.get(f'DAL_{k.upper()}') or cfg.get(k, v)
-        if k.endswith('_root'): v = (Path('.') if f'DAL_{k.upper()}' in os.environ else cfg.config_path)/Path(v).expanduser()
+        if k.endswith('_root'): v = (Path('.') if os.environ.get(f'DAL_{k.upper()}') else cfg.config_path)/Path(v).expanduser()
         try: setattr(res, k, _number.get(k, lambda o: o)(v))
         except ValueError: raise InputError(f'setting {k} must be a number, not {v!r}; see settings.ini or DAL_{k.upper()}') from None
     if res.device=='auto': res.device = 'cuda' if torch.cuda.is_available() else 'cpu'
     if res.device not in ('cpu', 'cuda'): raise unknown('device', res.device, ['auto', 'cpu', 'cuda'])
-    if res.threads<1: raise InputError(f'setting threads must be at least 1, not {res.threads}')
+    for k,lo in ('threads', 1),('workers', 0):
+        if getattr(res, k)<lo: raise InputError(f'setting {k} must be at least {lo}, not {getattr(res, k)}')
     return res
 
 # %% ../nbs/00_core.ipynb #1a2eeeec
@@ -81,7 +83,7 @@ def budget_of(scale:str, task:str, budget:str):
     if budget not in table: raise unknown('budget', budget, table)
     return dict(zip(('initial', 'per_cycle', 'cycles'), table[budget]))
 
-# %% ../nbs/00_core.ipynb #6bec535b
+# %% ../nbs/00_core.ipynb #6e27d9e4
 @dataclass(frozen=True)
 class Spec:
     "Everything that the result of one run depends on, and nothing else"
@@ -109,6 +111,8 @@ class Spec:
     device:str=None       # Device class: cpu or cuda; the study's setting where left out
 
     def __post_init__(self):
+        for f in fields(self):
+            if f.type is str and (v := getattr(self, f.name)) is not None: _cast(f, v)
         auto = scales[self.scale] | budget_of(self.scale, self.task, self.budget) | dict(device=settings().device)
         for f in fields(self):
             v = getattr(self, f.name)
@@ -144,14 +148,14 @@ def make_spec(
         if k not in names: raise unknown('parameter', k, names)
     return Spec(**kw)
 
-# %% ../nbs/00_core.ipynb #9d12db98
+# %% ../nbs/00_core.ipynb #3879568a
 def digest(*parts): # Text of 16 hexadecimal digits
     "Fingerprint of strings, bytes, tensors and whatever JSON can hold"
     h = hashlib.blake2b(digest_size=8)
     for o in parts:
         if torch.is_tensor(o): head,body = f'{o.dtype}{tuple(o.shape)}'.encode(),o.cpu().contiguous().numpy()
         else: head,body = b'',o if isinstance(o, bytes) else json.dumps(o, sort_keys=True).encode()
-        h.update(head)
+        h.update(b'%d %d ' % (len(head), memoryview(body).nbytes)+head)
         h.update(body)
     return h.hexdigest()
 

@@ -27,7 +27,7 @@ def accuracy(
     "Accuracy in 0..1"
     return confusion.trace().item()/confusion.sum().item()
 
-# %% ../nbs/01_data.ipynb #846da1f8
+# %% ../nbs/01_data.ipynb #5b3651b8
 @dataclass(repr=False)
 class Task:
     "Images, targets, metric and label costs of one classification problem"
@@ -49,14 +49,14 @@ class Task:
         p = torch.stack([o.bincount(minlength=256) for o in counts]).double()/counts.shape[1]
         v = torch.arange(256)/255.
         mean = p@v.double()
-        if self.mean is None: self.mean = mean.tolist()
-        if self.std is None: self.std = (p@v.double()**2-mean**2).clamp(min=0).sqrt().clamp(min=1/255).tolist()
+        if self.mean is None: self.mean = [round(o, 6) for o in mean.tolist()]
+        if self.std is None: self.std = [round(max(o, 1e-5)**.5, 6) for o in (p@v.double()**2-mean**2).tolist()]
         self.costs = torch.ones(len(self.y_train), dtype=torch.float64)
     def __repr__(self):
         n,c,h,w = self.x_train.shape
         return f'{self.name}: {n} train, {len(self.y_test)} test, {len(self.classes)} classes, {h} x {w}'
     @cached_property
-    def digest(self): return digest(self.classes, self.x_train, self.y_train, self.x_test, self.y_test)
+    def digest(self): return digest([self.classes, self.mean, self.std, getattr(self.metric, '__name__', '')], self.x_train, self.y_train, self.x_test, self.y_test)
 
 # %% ../nbs/01_data.ipynb #e816b66b
 def _check(t):
@@ -128,7 +128,7 @@ def cifar100(name='cifar100'):
     from torchvision.datasets import CIFAR100
     return _cifar(name, _torchvision(CIFAR100, settings().data_root))
 
-# %% ../nbs/01_data.ipynb #f4003573
+# %% ../nbs/01_data.ipynb #51aeef1f
 def _find(path, what):
     for p in (Path(path).expanduser(), settings().data_root/path):
         if p.exists(): return p
@@ -145,10 +145,10 @@ def _images(a, name):
     return x.expand(-1, 3, -1, -1).contiguous()
 
 def _labels(a, name):
-    if a.dtype.kind not in 'iu' or a.size!=len(a): raise InputError(f'{name} is {a.dtype} of shape {a.shape}; store one integer an image')
+    if a.dtype.kind not in 'iu' or not a.ndim or a.size!=len(a): raise InputError(f'{name} is {a.dtype} of shape {a.shape}; store one integer an image')
     return torch.from_numpy(a.reshape(-1).astype(np.int64))
 
-# %% ../nbs/01_data.ipynb #d7e3392c
+# %% ../nbs/01_data.ipynb #e99312df
 _bad_zip = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 def npz(name):
@@ -156,17 +156,23 @@ def npz(name):
     path,keys = _find(name.partition(':')[2], 'npz'),['x_train', 'y_train', 'x_test', 'y_test']
     try:
         with np.load(path, allow_pickle=False) as z: d = {k: z[k] for k in [*keys, 'classes'] if k in z}
-    except _bad_zip as e: raise InputError(f'{name}: not a readable .npz archive ({e}); write it again with numpy.savez') from None
+    except _bad_zip as e:
+        why = 'no pickles' if 'pickle' in str(e) else e
+        raise InputError(f'{name}: not a readable .npz archive ({why}); write it again with numpy.savez') from None
     except TypeError: raise InputError(f'{name}: not a .npz archive; write one with numpy.savez') from None
     if missing := [k for k in keys if k not in d]: raise InputError(f'{name}: no {", ".join(missing)} in the archive; it needs {", ".join(keys)}')
     xy = [(_images if k[0]=='x' else _labels)(d[k], f'{name}: {k}') for k in keys]
     n = int(xy[1].max())+1 if len(xy[1]) else 0
+    names = d.get('classes', np.arange(n))
+    if names.ndim!=1 or names.dtype.kind not in 'iuU' or len(set(names.tolist()))<len(names):
+        raise InputError(f'{name}: classes must be a list of different names, or of integers')
     if 'classes' not in d and n>len(xy[1]): raise InputError(f'{name}: labels out of range: {n-1} among {len(xy[1])} labels')
-    return Task(name, [str(o) for o in d.get('classes', range(n))], *xy)
+    return Task(name, [str(o) for o in names], *xy)
 
-# %% ../nbs/01_data.ipynb #37009226
-def _open(path, size):
-    im = Image.open(path).convert('RGB')
+# %% ../nbs/01_data.ipynb #487674e1
+def _open(path, size, name):
+    try: im = Image.open(path).convert('RGB')
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e: raise InputError(f'{name}: {path} cannot be read: {e}') from None
     return np.asarray(im if size is None else im.resize((size, size), Image.Resampling.BILINEAR))
 
 def _folder(root, classes, size, name):
@@ -174,9 +180,9 @@ def _folder(root, classes, size, name):
     from torchvision.datasets.folder import IMG_EXTENSIONS
     files = [(p, i) for i,c in enumerate(classes) for p in sorted((root/c).rglob('*')) if p.suffix.lower() in IMG_EXTENSIONS]
     if not files: raise InputError(f'{name}: no images below {root}')
-    try:
-        with ThreadPoolExecutor() as ex: x = [*tqdm(ex.map(lambda o: _open(o[0], size), files), root.name, len(files), disable=None, leave=False)]
-    except OSError as e: raise InputError(f'{name}: an image cannot be read: {e}') from None
+    for i,c in enumerate(classes):
+        if root.name=='train' and not any(j==i for _,j in files): raise InputError(f'{name}: class {c} has no training images; remove the folder or fill it')
+    with ThreadPoolExecutor() as ex: x = [*tqdm(ex.map(lambda o: _open(o[0], size, name), files), root.name, len(files), disable=None, leave=False)]
     for (p,_),a in zip(files, x):
         if a.shape!=x[0].shape: raise InputError(f'{name}: {p} is {a.shape[:2]}, others {x[0].shape[:2]}; resize all with folder:FOLDER@64')
     return torch.from_numpy(np.stack(x)).permute(0, 3, 1, 2).contiguous(),torch.tensor([i for _,i in files])
@@ -184,16 +190,17 @@ def _folder(root, classes, size, name):
 def _sized(name):
     "Path and size of `folder:PATH@SIZE`"
     path,_,size = name.partition(':')[2].rpartition('@')
+    if path and size.isdigit() and int(size)<8: raise InputError(f'{name}: images must be at least 8 x 8')
     return (path, int(size)) if path and size.isdigit() else (name.partition(':')[2], None)
 
-# %% ../nbs/01_data.ipynb #926c76cc
+# %% ../nbs/01_data.ipynb #57a8d938
 def folder(name):
     "A task from the images in `folder:FOLDER` or `folder:FOLDER@SIZE`"
     path,size = _sized(name)
     root,names = _find(path, 'folder'),{}
     for o in 'train','test':
         if not (root/o).is_dir(): raise InputError(f'{name}: no folder {root/o}; expected train/<class>/* and test/<class>/*')
-        names[o] = sorted(p.name for p in (root/o).iterdir() if p.is_dir())
+        names[o] = sorted(p.name for p in (root/o).iterdir() if p.is_dir() and p.name[0]!='.')
     if extra := set(names['test'])-set(names['train']): raise InputError(f'{name}: test has classes that train has not: {", ".join(sorted(extra))}')
     return Task(name, names['train'], *_folder(root/'train', names['train'], size, name), *_folder(root/'test', names['train'], size, name))
 
@@ -209,7 +216,7 @@ def load_task(
     if path and kind in ('digits', 'digit_pairs', 'cifar10', 'cifar100'): raise InputError(f'task {kind!r} takes no path: --task {kind}')
     return tasks[kind](name)
 
-# %% ../nbs/01_data.ipynb #ba5d9f6f
+# %% ../nbs/01_data.ipynb #22415c82
 @patch
 def to(self:Task, device:str):
     "Move the images to `device` where they fit; returns the task"
@@ -226,5 +233,5 @@ def stamp(
     kind,_,path = name.partition(':')
     if not path: return ''
     root = _find(path if kind=='npz' else _sized(name)[0], kind)
-    files = [root] if root.is_file() else sorted(root.rglob('*'))
+    files = [root] if root.is_file() else sorted(p for p in root.rglob('*') if p.is_file())
     return digest([(str(p.relative_to(root)), p.stat().st_size, p.stat().st_mtime_ns) for p in files])

@@ -128,13 +128,13 @@ def _threads(n):
     try: yield
     finally: torch.set_num_threads(was)
 
-# %% ../nbs/09_loop.ipynb #8e756212
+# %% ../nbs/09_loop.ipynb #9c4f6dd1
 def _same_data(spec, folder):
-    "Raise if the user's files are there and not those that the run in `folder` used"
+    "Provenance of the run in `folder`; raises if the user's files are there and not those that it used"
     was = json.loads((folder/'provenance.json').read_text())
     try: now = stamp(spec.task)
-    except InputError: return
-    if was['stamp']==now or was['data']==load_task(spec.task).digest: return
+    except InputError: return was
+    if was['stamp']==now or was['data']==load_task(spec.task).digest: return was
     raise InputError(f'{spec.task} has changed since {folder} was run; move that folder away, or give the new data another name')
 
 def run(
@@ -145,7 +145,8 @@ def run(
     "Carry out `spec`, or continue where it was stopped, or return at once where it is done"
     folder = Path(root or settings().runs_root)/run_id(spec)
     if finished(folder):
-        _same_data(spec, folder)
+        was = _same_data(spec, folder)['threads']
+        if was!=settings().threads: warn(f'{folder.name} was run with {was} threads, not {settings().threads}; its result stands')
         return folder
     task = check(spec)
     try: folder.mkdir(parents=True, exist_ok=True)
@@ -165,18 +166,20 @@ def run(
         write_json(folder/'DONE', _sums(folder))
     return folder
 
-# %% ../nbs/09_loop.ipynb #d4be644a
+# %% ../nbs/09_loop.ipynb #4c347a24
 def load_runs(
     root:Path, # Folder of run folders
 ): # DataFrame `cycles`, with the settings of the run in each row, and DataFrame `picks`, with those that tell runs apart
     "All finished runs below `root`, as a table of trainings and a table of purchases"
-    cycles,picks = [],[]
+    keep,cycles,picks = 'run study data task strategy ssl augment scale budget trial'.split(),[],[]
     for f in sorted((o.parent for o in Path(root).glob('*/spec.json')), key=lambda o: ('-random-' not in o.name, o.name)):
         if not finished(f):
             warn(f'{f.name} is not finished or was changed; left out (run it again to complete it)')
             continue
-        spec = dict(run=f.name)|json.loads((f/'spec.json').read_text())
+        spec,data = json.loads((f/'spec.json').read_text()),json.loads((f/'provenance.json').read_text())['data']
+        study = digest({k: v for k,v in spec.items() if k not in ('strategy', 'ssl', 'augment', 'trial')}, data)[:8]
+        spec = dict(run=f.name, study=study, data=data)|spec
         cycles.append(pd.read_csv(f/'cycles.csv').assign(**{k: v for k,v in spec.items() if k not in columns}))
         with np.load(f/'picks.npz') as z: d = {k: z[k] for k in ('ids', 'cycle', 'score')}
-        picks.append(pd.DataFrame(d).assign(**{k: spec[k] for k in 'run task strategy ssl augment scale budget trial'.split()}))
+        picks.append(pd.DataFrame(d).assign(**{k: spec[k] for k in keep}))
     return [pd.concat(o, ignore_index=True) if o else pd.DataFrame() for o in (cycles, picks)]

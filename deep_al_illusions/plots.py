@@ -32,7 +32,7 @@ def summary(
     out['half'] = stats.t.ppf(.975, out.trials-1)*out.sd/np.sqrt(out.trials)
     return out.drop(columns='sd').reset_index()
 
-# %% ../nbs/32_plots.ipynb #5cb06c01
+# %% ../nbs/32_plots.ipynb #f5e4ce1a
 def curves(
     df:pd.DataFrame, # Trainings, as from `load_runs`
     ax=None,
@@ -43,15 +43,19 @@ def curves(
         ax.plot(d.units, 100*d['mean'], label=legend_name(*key), ms=5, lw=1.6, **look(key[0]))
         shift = (k-(s.groupby(['strategy', 'ssl', 'augment']).ngroups-1)/2)*.012*np.ptp(s.units)
         ax.errorbar(d.units+shift, 100*d['mean'], 100*d['half'], ls='', lw=1, capsize=2.5, alpha=.7, color=look(key[0])['color'])
-    n = s.trials.unique()
-    ax.set(xlabel='labelled images', ylabel='test accuracy (%)', xticks=sorted(s.units.unique()))
-    ax.set_title(f'{"mean of "+str(n.max())+" trials, 95 % interval" if n.max()>1 else "one trial"}', fontsize=10, loc='left', color='#555555')
+    lo,hi,ticks = s.trials.min(),s.trials.max(),sorted(s.units.unique())
+    ax.set(xlabel='labelled images', ylabel='test accuracy (%)', xticks=ticks[::-(-len(ticks)//10)])
+    ax.set_ylim(max(0, ax.get_ylim()[0]), min(100, ax.get_ylim()[1]))
+    words = 'one trial' if hi==1 else f'mean of {hi if lo==hi else f"{lo} to {hi}"} trials, 95 % interval'
+    ax.set_title(words, fontsize=10, loc='left', color='#555555')
     ax.grid(alpha=.25)
     ax.spines[['top', 'right']].set_visible(False)
     ax.legend(frameon=False)
     return ax
 
-# %% ../nbs/32_plots.ipynb #39e3b8f5
+# %% ../nbs/32_plots.ipynb #5f61b10e
+def _plain(s): return s.replace('$', r'\$')
+
 def class_histogram(
     picks:pd.DataFrame, # Purchases, as from `load_runs`, of one task
     task, # The `Task`
@@ -67,13 +71,13 @@ def class_histogram(
         ax.bar(np.arange(n)+(k-(groups.ngroups-1)/2)*w, 100*share, w*.92, label=legend_name(s), color=look(s)['color'])
     ax.stairs(100*np.bincount(y, minlength=n)/len(y), np.arange(n+1)-.5, color='k', lw=1.2, label='in the pool')
     ticks = np.arange(0, n, -(-n//20))
-    ax.set(xticks=ticks, xticklabels=[task.classes[i] for i in ticks], xlabel='class', ylabel='share of the labels (%)')
+    ax.set(xticks=ticks, xticklabels=[_plain(task.classes[i]) for i in ticks], xlabel='class', ylabel='share of the labels (%)')
     if max(map(len, task.classes))>4: ax.tick_params('x', rotation=40)
     ax.spines[['top', 'right']].set_visible(False)
     ax.legend(frameon=False, ncols=4, loc='lower left', bbox_to_anchor=(0, 1))
     return ax
 
-# %% ../nbs/32_plots.ipynb #bdf939ac
+# %% ../nbs/32_plots.ipynb #be22db04
 def _sheet(x, cols):
     "Images B x 3 x H x W as one picture, `cols` a row, with a margin of one pixel in 16"
     b,_,h,w = x.shape
@@ -93,10 +97,11 @@ def contact_sheet(
     "The images that each strategy bought first, best first, with their classes"
     d = picks[(picks.cycle==1)&(picks.trial==picks.trial.min())]
     groups = [(s, o.ids.tolist()[:n]) for s,o in d.groupby('strategy', sort=False)]
-    fig,axs = plt.subplots(len(groups), 1, figsize=(6.4, len(groups)*(.5+.64*-(-n//cols))), layout='constrained', squeeze=False)
+    rows,(h,w) = -(-max([1, *(len(o) for _,o in groups)])//cols),task.x_train.shape[2:]
+    fig,axs = plt.subplots(len(groups), 1, figsize=(6.4, len(groups)*(.45+.64*rows*h/w)), layout='constrained', squeeze=False)
     for ax,(s,ids) in zip(axs[:,0], groups):
         ax.imshow(_sheet(task.x_train[ids], cols), interpolation='nearest')
-        words = [task.classes[i] for i in task.y_train[ids].tolist()]
+        words = [_plain(task.classes[i]) for i in task.y_train[ids].tolist()]
         ax.set_title(f'{legend_name(s)}: {" ".join(words) if max(map(len, words))<3 else ", ".join(words[:5])+", …"}', fontsize=9, loc='left', color=look(s)['color'])
         ax.axis('off')
     return axs

@@ -67,7 +67,7 @@ def balanced(
     turn = torch.rand(int(counts.max()), len(counts), generator=generator, dtype=torch.float64)
     return perm[(rnd+turn[rnd,y[perm]]).argsort()]
 
-# %% ../nbs/03_pool.ipynb #fcb51a0e
+# %% ../nbs/03_pool.ipynb #5df254bb
 def first_set(
     y:Tensor, # N targets
     initial:int, # Labels to buy
@@ -77,6 +77,7 @@ def first_set(
     "The first labelled set: random, as class balanced as can be"
     pool = Pool(len(y)).buy(balanced(y, generator), initial)
     counts = y[pool.lbl].bincount(minlength=n_classes)
-    if counts.min()<counts.max():
+    if none := (y.bincount(minlength=n_classes)==0).sum(): warn(f'{none} of {n_classes} classes have no images in the pool')
+    elif counts.min()<counts.max():
         warn(f'{initial} first labels over {n_classes} classes cannot be equal: {counts.min()} to {counts.max()} labels a class')
     return pool

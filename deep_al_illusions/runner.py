@@ -6,8 +6,8 @@
 __all__ = ['presets', 'stand_in', 'report_notebooks', 'combinations', 'runs_of', 'notebook', 'execute', 'execute_run', 'prepare',
            'sweep', 'results', 'save_tables', 'report', 'command', 'dal_run', 'dal_sweep', 'dal_report']
 
-# %% ../nbs/30_runner.ipynb #2e1c2321
-import argparse,itertools,logging,os,sys,time,warnings
+# %% ../nbs/30_runner.ipynb #9bd3f786
+import argparse,itertools,logging,os,sys,tempfile,time,warnings
 from dataclasses import asdict,fields
 from functools import wraps
 from pathlib import Path
@@ -19,7 +19,7 @@ from traitlets.config import Config as TraitConfig
 from .core import *
 from .loop import *
 
-# %% ../nbs/30_runner.ipynb #334ab412
+# %% ../nbs/30_runner.ipynb #2a65edd8
 def combinations(
     grid:dict, # Names of `Spec` fields to a value or a list of values
     **fixed, # Further values, for what the grid leaves open
@@ -28,6 +28,8 @@ def combinations(
     names = [f.name for f in fields(Spec)]
     for k in grid:
         if k not in names: raise unknown('parameter', k, names)
+    for k,v in grid.items():
+        if v==[]: raise InputError(f'{k}: the grid gives no value')
     grid = {k: v if isinstance(v, list) else [v] for k,v in (fixed|grid).items()}
     keys = sorted(grid, key=lambda k: k=='trial')
     specs = [make_spec(**dict(zip(keys, o))) for o in itertools.product(*(grid[k] for k in keys))]
@@ -108,7 +110,7 @@ def prepare(specs, root):
     except OSError as e: raise InputError(f'cannot make the runs folder {root}: {e.strerror}; set runs_root in settings.ini, or DAL_RUNS_ROOT') from None
     return [s for s in specs if not finished(root/run_id(s))]
 
-# %% ../nbs/30_runner.ipynb #874b3d21
+# %% ../nbs/30_runner.ipynb #049708d5
 def _follow(jobs, specs, root):
     "Show progress until all `jobs` have ended; yield each with its run when it ends"
     tty,folders,left = sys.stderr.isatty(),[root/run_id(s) for s in specs],dict(jobs)
@@ -128,6 +130,7 @@ def sweep(
     "Carry out all runs that are not finished, several at a time"
     from dask.distributed import Client, LocalCluster
     root,n = Path(root or settings().runs_root).absolute(),workers or settings().workers or os.cpu_count()
+    if n<1: raise InputError(f'workers must be at least 1, not {n}')
     todo,failed = prepare(specs, root),{}
     if not todo: return failed
     cluster = LocalCluster(n_workers=min(n, len(todo)), threads_per_worker=1, dashboard_address=None, memory_limit=0, silence_logs=logging.CRITICAL)
@@ -153,7 +156,7 @@ def save_tables(root, out):
     for name,df in zip(('cycles', 'picks'), load_runs(root)):
         with atomic(Path(out)/f'{name}.csv') as p: df.to_csv(p, index=False)
 
-# %% ../nbs/30_runner.ipynb #faebe5e1
+# %% ../nbs/30_runner.ipynb #6c725e63
 _page = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>Is choosing which samples to label worth it?</title><style>
 body{{font:17px/1.6 system-ui,sans-serif;color:#222;max-width:54rem;margin:0 auto;padding:1.5rem 1rem 4rem}}
@@ -172,14 +175,13 @@ def report(
     "Execute the report notebooks on the runs below `root` and write one self-contained page"
     from nbconvert import HTMLExporter
     root,out,body = Path(root).absolute(),Path(out),[]
-    work = out.absolute().parent
-    if not work.is_dir(): raise InputError(f'{out}: the folder {work} does not exist')
-    html = HTMLExporter(template_name='basic', exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True)
-    for name in tqdm(report_notebooks, desc='report', disable=None):
-        with atomic(work/f'{name}.ipynb') as p:
-            execute(name, p, dict(runs=str(root)))
-            body.append(html.from_filename(str(p))[0])
-            os.truncate(p, 0)
+    if not out.absolute().parent.is_dir(): raise InputError(f'{out}: the folder {out.absolute().parent} does not exist')
+    if out.is_dir(): raise InputError(f'{out} is a folder; name a file')
+    html = HTMLExporter(template_name='basic', exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True, exclude_anchor_links=True)
+    with tempfile.TemporaryDirectory() as tmp:
+        for name in tqdm(report_notebooks, desc='report', disable=None):
+            execute(name, Path(tmp)/f'{name}.ipynb', dict(runs=str(root)))
+            body.append(html.from_filename(f'{tmp}/{name}.ipynb')[0])
     with atomic(out) as p: p.write_text(_page.format('\n'.join(body)))
     return out
 
@@ -204,13 +206,13 @@ def command(f):
         sys.exit(2)
     return _main
 
-# %% ../nbs/30_runner.ipynb #e5fc4f79
+# %% ../nbs/30_runner.ipynb #10276220
 def _parser(prog, doc, **kw):
     from fastcore.docments import docments
     p,docs = _Parser(prog=prog, description=doc, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter),docments(Spec)
     for f in fields(Spec):
         names = dict.fromkeys([f'--{f.name.replace("_", "-")}', f'--{f.name}'])
-        note = docs[f.name] + ('' if f.default is not None else ' (from scale, budget or settings.ini)')
+        note = docs[f.name] + ('' if f.default is not None or f.name=='device' else ' (from the tables of scales and budgets)')
         if kw.get('spec'): p.add_argument(*names, dest=f.name, help=note.replace('%', '%%'), default=f.default or argparse.SUPPRESS, metavar=f.type.__name__)
     p.add_argument('--runs', metavar='FOLDER', default=argparse.SUPPRESS, help='Folder of run folders (default: the setting runs_root)')
     return p
@@ -222,7 +224,7 @@ def dal_run(argv=None):
     root = args.pop('runs', None)
     print('run folder:', run(make_spec(**args), root))
 
-# %% ../nbs/30_runner.ipynb #2a13bb42
+# %% ../nbs/30_runner.ipynb #1e85ed83
 @command
 def dal_sweep(argv=None):
     "Carry out all the runs of a preset or of a YAML grid, several at a time; what is finished is skipped"
@@ -242,9 +244,12 @@ def dal_sweep(argv=None):
 def dal_report(argv=None):
     "Draw the figures of all finished runs into one self-contained HTML page"
     p = _Parser(prog='dal-report', description=dal_report.__doc__, allow_abbrev=False)
-    p.add_argument('runs', nargs='?', help='folder of run folders (default: the setting runs_root)')
+    p.add_argument('runs', nargs='?', metavar='RUNS', help='folder of run folders (default: the setting runs_root)')
     p.add_argument('--out', default='report.html', help='the page to write (default: report.html)')
+    p.add_argument('--runs', dest='named', metavar='FOLDER', help='the same, as dal-run and dal-sweep have it')
     a = p.parse(argv)
-    root = Path(a.runs) if a.runs else settings().runs_root
-    if a.runs and not root.is_dir(): raise InputError(f'no folder {root}; give the folder that dal-sweep wrote, or none for the setting runs_root')
+    named = a.runs or a.named
+    root = Path(named) if named else settings().runs_root
+    if named and not root.is_dir(): raise InputError(f'no folder {root}; give the folder that dal-sweep wrote, or none for the setting runs_root')
+    if named and not any(map(finished, (o for o in root.iterdir() if o.is_dir()))): raise InputError(f'no finished runs in {root}; start some with dal-sweep')
     print('report:', report(root, a.out))

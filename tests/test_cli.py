@@ -3,6 +3,9 @@ import subprocess,sys
 
 import numpy as np, pytest
 
+from deep_al_illusions.core import Spec
+from deep_al_illusions.loop import run
+
 # chkstyle: ignore-node
 mistakes = {
     'task': (['--task', 'digit'], "unknown task 'digit'; did you mean 'digits'"),
@@ -49,13 +52,18 @@ sweeps = {
     'not a grid': (['h.yaml'], 'expected "parameter: value"'),
     'not yaml': (['i.yaml'], 'is not YAML'),
     'scale': (['strategies', '--scale', 'huge'], "unknown scale 'huge'"),
-    'workers': (['strategies', '--workers', 'two'], 'invalid int value')}
+    'workers': (['strategies', '--workers', 'two'], 'invalid int value'),
+    'no workers': (['strategies', '--workers', '-1'], 'workers must be at least 1'),
+    'no values': (['j.yaml'], 'the grid gives no value'),
+    'nested': (['k.yaml'], 'scale must be text')}
 
 @pytest.mark.parametrize('case', sweeps)
 def test_dal_sweep(case, cli, runs, tmp_path):
     (tmp_path/'g.yaml').write_text('strategi: random')
     (tmp_path/'h.yaml').write_text('- just\n- words')
     (tmp_path/'i.yaml').write_text('a: [1, 2')
+    (tmp_path/'j.yaml').write_text('trial: []')
+    (tmp_path/'k.yaml').write_text('scale: [[pocket]]')
     args,words = sweeps[case]
     r = cli('dal-sweep', *args, cwd=tmp_path)
     assert r.returncode==2 and words in r.stderr and r.stderr.strip().count('\n')==0, r.stderr
@@ -64,6 +72,21 @@ def test_dal_sweep(case, cli, runs, tmp_path):
 def test_dal_report_of_nothing(cli, tmp_path):
     r = cli('dal-report', tmp_path/'nowhere')
     assert r.returncode==2 and 'no folder' in r.stderr
+    r = cli('dal-report', tmp_path)
+    assert r.returncode==2 and 'no finished runs' in r.stderr
+
+def test_a_report_keeps_studies_apart_and_touches_nothing_else(cli, runs, tmp_path):
+    (tmp_path/'60_strategies.ipynb').write_text('mine')
+    for s in ('random', 1), ('margin', 1), ('random', 2): run(Spec(strategy=s[0], epochs=s[1], cycles=1), say=lambda o: None)
+    r = cli('dal-report', runs, '--out', tmp_path/'r.html')
+    page = (tmp_path/'r.html').read_text()
+    assert r.returncode==0 and 'epochs 1.' in page and 'epochs 2.' in page and 'over 1 paired trials' in page and 'mean of 2' not in page
+    assert (tmp_path/'60_strategies.ipynb').read_text()=='mine' and 'src="http' not in page and '<script' not in page
+
+def test_a_settings_file_that_is_no_settings_file(cli, tmp_path):
+    (tmp_path/'settings.ini').write_text('threads = 1')
+    r = cli('dal-run', cwd=tmp_path)
+    assert r.returncode==2 and 'settings.ini cannot be read' in r.stderr and r.stderr.strip().count('\n')==0
 
 def test_uneven_first_set_says_so(cli, runs):
     r = cli('dal-run', '--initial', '15', '--cycles', '0', '--epochs', '1')

@@ -2,10 +2,11 @@
 import hashlib,pickle,tarfile
 
 import numpy as np, pytest, torch
+from PIL import Image
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from deep_al_illusions.core import InputError, Spec, generator
-from deep_al_illusions.data import load_task
+from deep_al_illusions.data import load_task, stamp
 from deep_al_illusions.loop import check
 from deep_al_illusions.pool import balanced, first_set
 
@@ -70,6 +71,9 @@ bad = {
     'beyond classes': (lambda d: d|dict(classes=np.array(['a', 'b', 'c'])), 'out of range'),
     'one class': (lambda d: d|dict(y_train=d['y_train']*0, y_test=d['y_test']*0), 'one class only'),
     'pickled': (lambda d: d|dict(classes=np.array(['a', 1], dtype=object)), 'not a readable .npz'),
+    'no dimension': (lambda d: d|dict(y_train=np.array(3)), 'store one integer an image'),
+    'odd classes': (lambda d: d|dict(classes=np.array(5)), 'classes must be a list'),
+    'same classes': (lambda d: d|dict(classes=np.array(list('aabb'))), 'classes must be a list'),
     'empty': (lambda d: d|dict(x_train=d['x_train'][:0], y_train=d['y_train'][:0]), 'no train images')}
 
 @pytest.mark.parametrize('case', bad)
@@ -110,3 +114,32 @@ def test_first_sets_pair_strategies_and_part_trials():
     y = load_task('digits').y_train
     sets = [first_set(y, 20, 10, generator(Spec(strategy=s, trial=t), 'first')).lbl for s,t in (('random', 1), ('margin', 1), ('random', 2))]
     assert sets[0]==sets[1]!=sets[2]
+
+@pytest.fixture
+def photos(tmp_path):
+    "A folder of images in three classes"
+    for i in range(24):
+        p = tmp_path/'photos'/('train' if i<18 else 'test')/'abc'[i%3]/f'{i}.png'
+        p.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((12+i%2, 14, 3), i, np.uint8)).save(p)
+    return tmp_path/'photos'
+
+def test_folder_of_images(photos):
+    t = load_task(f'folder:{photos}@16')
+    assert t.classes==list('abc') and t.x_train.shape==(18, 3, 16, 16) and t.x_train[0].unique().tolist()==[0]
+    (photos/'train/.ipynb_checkpoints').mkdir()
+    (photos/'train/gone').symlink_to(photos/'nothing')
+    assert load_task(f'folder:{photos}@16').classes==list('abc') and stamp(f'folder:{photos}@16')
+
+def test_folder_that_is_wrong(photos):
+    def says(words, task=f'folder:{photos}@16'):
+        with pytest.raises(InputError, match=words) as e: load_task(task)
+        assert '\n' not in str(e.value)
+    says('resize all with', f'folder:{photos}')
+    says('at least 8 x 8', f'folder:{photos}@0')
+    (photos/'test/zebra').mkdir()
+    says('test has classes that train has not: zebra')
+    (photos/'train/zebra').mkdir()
+    says('class zebra has no training images')
+    (photos/'train/zebra/torn.png').write_bytes((photos/'train/a/0.png').read_bytes()[:50])
+    says('torn.png cannot be read')
