@@ -53,7 +53,7 @@ def curves(
     ax.legend(frameon=False)
     return ax
 
-# %% ../nbs/32_plots.ipynb #5f61b10e
+# %% ../nbs/32_plots.ipynb #a3f232c9
 def _plain(s): return s.replace('$', r'\$')
 
 def class_histogram(
@@ -63,7 +63,7 @@ def class_histogram(
 ): # Axes
     "Share of each class among the labels that each strategy bought"
     bought,n = picks[picks.cycle>0],len(task.classes)
-    ax = ax or plt.subplots(figsize=(min(12, max(6.4, n*.12)), 3.2), layout='constrained')[1]
+    ax = ax or plt.subplots(figsize=(min(9, max(6.4, n*.12)), 3.2), layout='constrained')[1]
     y,groups = task.y_train.cpu().numpy(),bought.groupby('strategy', sort=False)
     w = .8/max(1, groups.ngroups)
     for k,(s,d) in enumerate(groups):
