@@ -50,7 +50,7 @@ def main():
         (src/f'{name}.ipynb').write_text(json.dumps(dict(cells=cells, metadata=kernel, nbformat=4, nbformat_minor=5)))
     for p in pages: shutil.copy(root/'docs'/f'{p}.md', src)
     conf = dict(project='deep_al_illusions', extensions=['myst_nb'], html_theme='furo', nb_execution_mode='off', html_title='deep_al_illusions',
-        myst_heading_anchors=3, myst_all_links_external=True, html_copy_source=False, html_show_sourcelink=False, suppress_warnings=['mystnb.unknown_mime_type', 'myst.header', 'misc.highlighting_failure'])
+        myst_heading_anchors=3, myst_all_links_external=True, copyright='2026, the deep_al_illusions developers', html_copy_source=False, html_show_sourcelink=False, suppress_warnings=['mystnb.unknown_mime_type', 'myst.header', 'misc.highlighting_failure'])
     (src/'conf.py').write_text('\n'.join(f'{k} = {v!r}' for k,v in conf.items())+'\n')
     shutil.rmtree(root/'_docs', ignore_errors=True)
     done = subprocess.run([sys.executable, '-m', 'sphinx', '-q', '-b', 'html', src, src/'site'])
