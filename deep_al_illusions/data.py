@@ -148,7 +148,7 @@ def _labels(a, name):
     if a.dtype.kind not in 'iu' or not a.ndim or a.size!=len(a): raise InputError(f'{name} is {a.dtype} of shape {a.shape}; store one integer an image')
     return torch.from_numpy(a.reshape(-1).astype(np.int64))
 
-# %% ../nbs/01_data.ipynb #e99312df
+# %% ../nbs/01_data.ipynb #6cfd21d9
 _bad_zip = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 def npz(name):
@@ -163,10 +163,10 @@ def npz(name):
     if missing := [k for k in keys if k not in d]: raise InputError(f'{name}: no {", ".join(missing)} in the archive; it needs {", ".join(keys)}')
     xy = [(_images if k[0]=='x' else _labels)(d[k], f'{name}: {k}') for k in keys]
     n = int(xy[1].max())+1 if len(xy[1]) else 0
-    names = d.get('classes', np.arange(n))
+    if 'classes' not in d and n>len(xy[1]): raise InputError(f'{name}: labels out of range: {n-1} among {len(xy[1])} labels')
+    names = d['classes'] if 'classes' in d else np.arange(n)
     if names.ndim!=1 or names.dtype.kind not in 'iuU' or len(set(names.tolist()))<len(names):
         raise InputError(f'{name}: classes must be a list of different names, or of integers')
-    if 'classes' not in d and n>len(xy[1]): raise InputError(f'{name}: labels out of range: {n-1} among {len(xy[1])} labels')
     return Task(name, [str(o) for o in names], *xy)
 
 # %% ../nbs/01_data.ipynb #487674e1
