@@ -34,6 +34,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'deep_al_illusions.core.budget_of': ('core.html#budget_of', 'deep_al_illusions/core.py'),
                                         'deep_al_illusions.core.digest': ('core.html#digest', 'deep_al_illusions/core.py'),
                                         'deep_al_illusions.core.generator': ('core.html#generator', 'deep_al_illusions/core.py'),
+                                        'deep_al_illusions.core.make_folder': ('core.html#make_folder', 'deep_al_illusions/core.py'),
                                         'deep_al_illusions.core.make_spec': ('core.html#make_spec', 'deep_al_illusions/core.py'),
                                         'deep_al_illusions.core.provenance': ('core.html#provenance', 'deep_al_illusions/core.py'),
                                         'deep_al_illusions.core.run_id': ('core.html#run_id', 'deep_al_illusions/core.py'),

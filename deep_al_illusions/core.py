@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['scales', 'budgets', 'package', 'InputError', 'unknown', 'Registry', 'settings', 'budget_of', 'Spec', 'make_spec',
-           'digest', 'run_id', 'generator', 'atomic', 'write_json', 'provenance']
+           'digest', 'run_id', 'generator', 'atomic', 'make_folder', 'write_json', 'provenance']
 
 # %% ../nbs/00_core.ipynb #ec10ef79
 import configparser,difflib,hashlib,importlib.metadata,importlib.util,json,math,os,platform,re,secrets,socket,subprocess
@@ -174,7 +174,7 @@ def generator(
     "The stream of random numbers for `purpose` in `cycle`"
     return torch.Generator().manual_seed(int(digest(spec.trial, purpose, cycle), 16)>>1)
 
-# %% ../nbs/00_core.ipynb #edcc5b14
+# %% ../nbs/00_core.ipynb #8c3e886c
 @contextmanager
 def atomic(path): # Temporary path in the same folder, with the same suffix
     "Write to the path this yields; it replaces `path` when the block ends well, and disappears when not"
@@ -184,6 +184,11 @@ def atomic(path): # Temporary path in the same folder, with the same suffix
         yield tmp
         os.replace(tmp, path)
     finally: tmp.unlink(missing_ok=True)
+
+def make_folder(path:Path):
+    "Make a folder and its parents, or raise an `InputError`"
+    try: path.mkdir(parents=True, exist_ok=True)
+    except OSError as e: raise InputError(f'cannot make the run folder {path}: {e.strerror}; set runs_root in settings.ini, or DAL_RUNS_ROOT') from None
 
 def write_json(path, obj):
     "`obj` as JSON in `path`, atomically"

@@ -67,14 +67,15 @@ def _write_rows(folder, rows):
     w.writerows([r[c] for c in columns] for r in rows)
     with atomic(folder/'cycles.csv') as p: p.write_text(out.getvalue())
 
-# %% ../nbs/09_loop.ipynb #c6658c15
+# %% ../nbs/09_loop.ipynb #8fac4927
 _files = 'spec.json provenance.json cycles.csv picks.npz'.split()
 
 def _sums(folder): return {o: digest((folder/o).read_bytes()) for o in _files if (folder/o).exists()}
 
 def finished(folder:Path):
     "Is the run in `folder` complete and unharmed?"
-    try: return json.loads((folder/'DONE').read_text())==_sums(folder) and len(_sums(folder))==len(_files)
+    sums = _sums(folder)
+    try: return len(sums)==len(_files) and json.loads((folder/'DONE').read_text())==sums
     except (OSError, ValueError): return False
 
 # %% ../nbs/09_loop.ipynb #7e45cb7b
@@ -92,11 +93,11 @@ def buy_next(model, task, pool, spec, cycle): # The new pool, the score of each 
     k,scores = len(new)-len(pool),getattr(order, 'scores', None)
     return new,[float('nan')]*k if scores is None else scores[:k].tolist(),time.perf_counter()-start
 
-# %% ../nbs/09_loop.ipynb #fc253d4d
+# %% ../nbs/09_loop.ipynb #8d4d977e
 def _cycles(spec, task, folder, say):
     "Yield the row of each training"
     root,n = folder.parent/'trainings',len(task.y_train)
-    picks = Picks(folder, digest(task.digest, torch.get_num_threads(), training_key(task, spec, [])))
+    picks = Picks(folder, training_key(task, spec, []))
     pool = first_set(task.y_train.cpu(), spec.initial, len(task.classes), generator(spec, 'first'))
     if 0 not in picks.rows: picks.add(0, pool.lbl, [float('nan')]*len(pool), 0.)
     for c in range(spec.cycles+1):
@@ -128,7 +129,7 @@ def _threads(n):
     try: yield
     finally: torch.set_num_threads(was)
 
-# %% ../nbs/09_loop.ipynb #9c4f6dd1
+# %% ../nbs/09_loop.ipynb #f2abc436
 def _same_data(spec, folder):
     "Provenance of the run in `folder`; raises if the user's files are there and not those that it used"
     was = json.loads((folder/'provenance.json').read_text())
@@ -149,8 +150,7 @@ def run(
         if was!=settings().threads: warn(f'{folder.name} was run with {was} threads, not {settings().threads}; its result stands')
         return folder
     task = check(spec)
-    try: folder.mkdir(parents=True, exist_ok=True)
-    except OSError as e: raise InputError(f'cannot make the run folder {folder}: {e.strerror}; set runs_root in settings.ini, or DAL_RUNS_ROOT') from None
+    make_folder(folder)
     with _only_here(folder),_threads(settings().threads):
         if finished(folder): return folder
         if (folder/'DONE').exists(): warn(f'{folder} was done, but its files have changed since; rebuilding them')
@@ -166,7 +166,7 @@ def run(
         write_json(folder/'DONE', _sums(folder))
     return folder
 
-# %% ../nbs/09_loop.ipynb #4c347a24
+# %% ../nbs/09_loop.ipynb #f45137c2
 def load_runs(
     root:Path, # Folder of run folders
 ): # DataFrame `cycles`, with the settings of the run in each row, and DataFrame `picks`, with those that tell runs apart
@@ -179,7 +179,7 @@ def load_runs(
         spec,data = json.loads((f/'spec.json').read_text()),json.loads((f/'provenance.json').read_text())['data']
         study = digest({k: v for k,v in spec.items() if k not in ('strategy', 'ssl', 'augment', 'trial')}, data)[:8]
         spec = dict(run=f.name, study=study, data=data)|spec
-        cycles.append(pd.read_csv(f/'cycles.csv').assign(**{k: v for k,v in spec.items() if k not in columns}))
+        cycles.append(pd.read_csv(f/'cycles.csv').assign(**spec))
         with np.load(f/'picks.npz') as z: d = {k: z[k] for k in ('ids', 'cycle', 'score')}
         picks.append(pd.DataFrame(d).assign(**{k: spec[k] for k in keep}))
     return [pd.concat(o, ignore_index=True) if o else pd.DataFrame() for o in (cycles, picks)]

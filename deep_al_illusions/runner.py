@@ -19,15 +19,12 @@ from traitlets.config import Config as TraitConfig
 from .core import *
 from .loop import *
 
-# %% ../nbs/30_runner.ipynb #2a65edd8
+# %% ../nbs/30_runner.ipynb #6ba77bb5
 def combinations(
     grid:dict, # Names of `Spec` fields to a value or a list of values
     **fixed, # Further values, for what the grid leaves open
 ): # `Spec`s without repetition, trials varying fastest
     "All the runs of a grid"
-    names = [f.name for f in fields(Spec)]
-    for k in grid:
-        if k not in names: raise unknown('parameter', k, names)
     for k,v in grid.items():
         if v==[]: raise InputError(f'{k}: the grid gives no value')
     grid = {k: v if isinstance(v, list) else [v] for k,v in (fixed|grid).items()}
@@ -91,7 +88,7 @@ def execute_run(
     except Exception as e: return f'{type(e).__name__}: {e}'.strip().splitlines()[-1]
     return '' if finished(folder) else f'ended without DONE; see {folder}/run.ipynb'
 
-# %% ../nbs/30_runner.ipynb #24f729fb
+# %% ../nbs/30_runner.ipynb #9e58602c
 def _rows(folder):
     "Trainings that the run in `folder` has finished"
     try: return max(0, (folder/'cycles.csv').read_bytes().count(b'\n')-1)
@@ -106,8 +103,7 @@ def prepare(specs, root):
             continue
         if s.task not in tasks: tasks = {s.task: None}
         tasks[s.task] = check(s, tasks[s.task])
-    try: root.mkdir(parents=True, exist_ok=True)
-    except OSError as e: raise InputError(f'cannot make the runs folder {root}: {e.strerror}; set runs_root in settings.ini, or DAL_RUNS_ROOT') from None
+    make_folder(root)
     return [s for s in specs if not finished(root/run_id(s))]
 
 # %% ../nbs/30_runner.ipynb #049708d5
@@ -156,12 +152,12 @@ def save_tables(root, out):
     for name,df in zip(('cycles', 'picks'), load_runs(root)):
         with atomic(Path(out)/f'{name}.csv') as p: df.to_csv(p, index=False)
 
-# %% ../nbs/30_runner.ipynb #6c725e63
+# %% ../nbs/30_runner.ipynb #cdc69ba3
 _page = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>Is choosing which samples to label worth it?</title><style>
 body{{font:17px/1.6 system-ui,sans-serif;color:#222;max-width:54rem;margin:0 auto;padding:1.5rem 1rem 4rem}}
 h1,h2,h3{{line-height:1.25}} h2{{margin-top:2.5rem;border-top:1px solid #ddd;padding-top:1.5rem}} img{{max-width:100%;height:auto}}
-blockquote{{margin:0;color:#555;font-size:1.15em}} a.anchor-link{{display:none}} pre{{white-space:pre-wrap;font-size:.85em;color:#555}}
+blockquote{{margin:0;color:#555;font-size:1.15em}} pre{{white-space:pre-wrap;font-size:.85em;color:#555}}
 .jp-RenderedHTMLCommon,.output_html,.output_area{{overflow-x:auto}} table{{border-collapse:collapse;border:0;font-size:.9em}} code{{font-size:.9em}}
 td,th{{padding:.25em .8em;text-align:right;border:0;border-bottom:1px solid #ddd;vertical-align:top}} td:first-child,th:first-child{{text-align:left}}
 </style></head><body>{}</body></html>
@@ -206,21 +202,22 @@ def command(f):
         sys.exit(2)
     return _main
 
-# %% ../nbs/30_runner.ipynb #10276220
-def _parser(prog, doc, **kw):
-    from fastcore.docments import docments
-    p,docs = _Parser(prog=prog, description=doc, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter),docments(Spec)
-    for f in fields(Spec):
-        names = dict.fromkeys([f'--{f.name.replace("_", "-")}', f'--{f.name}'])
-        note = docs[f.name] + ('' if f.default is not None or f.name=='device' else ' (from the tables of scales and budgets)')
-        if kw.get('spec'): p.add_argument(*names, dest=f.name, help=note.replace('%', '%%'), default=f.default or argparse.SUPPRESS, metavar=f.type.__name__)
+# %% ../nbs/30_runner.ipynb #67395210
+def _parser(prog, doc):
+    p = _Parser(prog=prog, description=doc, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     p.add_argument('--runs', metavar='FOLDER', default=argparse.SUPPRESS, help='Folder of run folders (default: the setting runs_root)')
     return p
 
 @command
 def dal_run(argv=None):
     "Carry out one run in this process: train, evaluate, score, buy, record"
-    args = vars(_parser('dal-run', dal_run.__doc__, spec=True).parse(argv))
+    from fastcore.docments import docments
+    p,docs = _parser('dal-run', dal_run.__doc__),docments(Spec)
+    for f in fields(Spec):
+        names = dict.fromkeys([f'--{f.name.replace("_", "-")}', f'--{f.name}'])
+        note = docs[f.name] + ('' if f.default is not None or f.name=='device' else ' (from the tables of scales and budgets)')
+        p.add_argument(*names, dest=f.name, help=note.replace('%', '%%'), default=f.default or argparse.SUPPRESS, metavar=f.type.__name__)
+    args = vars(p.parse(argv))
     root = args.pop('runs', None)
     print('run folder:', run(make_spec(**args), root))
 
