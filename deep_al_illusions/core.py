@@ -132,7 +132,7 @@ class Spec:
 
     def __post_init__(self): _complete(self)
 
-# %% ../nbs/00_core.ipynb #a4530284
+# %% ../nbs/00_core.ipynb #eed63a67
 _ssl_only = 'bs_unl unlabelled confidence temperature ssl_weight tsa bn'.split()
 _least = dict(initial=1, per_cycle=1, cycles=0, trial=0, members=2, epochs=1, iterations=0, bs=1, bs_unl=1, lr=0, lr_min=0, momentum=0, wd=0,
     ssl_weight=0, ll_weight=0, ll_margin=0, subset=0, temperature=1e-3)
@@ -169,6 +169,7 @@ def _cast(f, v):
         return v
     except (ValueError, TypeError, KeyError, OverflowError): raise InputError(f'{f.name} must be {_type[f.type]}, not {v!r}') from None
 
+# %% ../nbs/00_core.ipynb #41e3c9b5
 def make_spec(
     **kw, # Settings by name, as they come from a command line, a YAML file or a `spec.json`
 ):
