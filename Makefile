@@ -15,7 +15,7 @@ $(BIN)/.ready: pyproject.toml constraints.txt
 	@$(BIN)/python -c "import torch, fastai, nbdev, papermill, deep_al_illusions" && touch $@
 
 report: $(BIN)/.ready
-	$(BIN)/dal-sweep strategies
+	$(BIN)/dal-sweep report
 	$(BIN)/dal-report
 
 # A folder of its own for the runs that notebooks make, so that tests neither use nor leave anything in runs/

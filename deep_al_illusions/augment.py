@@ -7,10 +7,10 @@ __all__ = ['augments', 'Augment', 'RandomFlip', 'Cutout', 'take', 'RandomCrop', 
            'stretched', 'equalized', 'remap', 'grey', 'smooth', 'Policy', 'AutoAugment', 'RandAugment', 'Chain', 'weak',
            'strong']
 
-# %% ../nbs/02_augment.ipynb #ee2a6425
+# %% ../nbs/02_augment.ipynb #c49467f8
 from types import SimpleNamespace
 
-import numpy as np, torch, torch.nn.functional as F, torchvision.transforms.functional as TF
+import numpy as np, torch, torch.nn.functional as F
 from fastcore.basics import basic_repr, patch
 from PIL import Image
 from torch import Tensor
@@ -99,18 +99,18 @@ def magnitude(
     top = 255 if op=='solarize' else _top.get(op, 0)*dict(translatey=size[0], translatex=size[1]).get(op, 1)
     return torch.linspace(top if op=='solarize' else 0, 0 if op=='solarize' else top, bins)[level].item()
 
-# %% ../nbs/02_augment.ipynb #62ebe60a
+# %% ../nbs/02_augment.ipynb #1a02c9cc
 def sources(
     op:str,
     v:float, # Signed magnitude
     size:tuple, # Height and width
 )->Tensor: # HW: where each pixel comes from; HW for nowhere
     "The pixels that an operation moves, read off PIL itself"
-    n,s = size[0]*size[1],np.degrees(np.arctan(v))
-    im = Image.fromarray(np.arange(n, dtype=np.int32).reshape(size))
-    if op=='rotate': im = TF.rotate(im, v, fill=n)
-    if op[:5]=='shear': im = TF.affine(im, 0., [0, 0], 1., [s, 0.] if op=='shearx' else [0., s], fill=n, center=[0, 0])
-    if op[:9]=='translate': im = TF.affine(im, 0., [int(v), 0] if op=='translatex' else [0, int(v)], 1., [0., 0.], fill=n)
+    h,w = size
+    im = Image.fromarray(np.arange(h*w, dtype=np.int32).reshape(size))
+    back = dict(shearx=(1, v, 0, 0, 1, 0), sheary=(1, 0, 0, v, 1, 0), translatex=(1, 0, -int(v), 0, 1, 0), translatey=(1, 0, 0, 0, 1, -int(v)))
+    if op=='rotate': im = im.rotate(v, fillcolor=h*w)
+    if op in back: im = im.transform((w, h), Image.Transform.AFFINE, back[op], fillcolor=h*w)
     return torch.from_numpy(np.array(im, dtype=np.int64)).flatten()
 
 # %% ../nbs/02_augment.ipynb #19087da4

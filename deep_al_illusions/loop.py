@@ -51,8 +51,8 @@ def check(
     if 0<spec.subset<spec.per_cycle: raise InputError(f'subset {spec.subset} is smaller than per_cycle {spec.per_cycle}; raise it, or 0 for the whole pool')
     return task
 
-# %% ../nbs/09_loop.ipynb #85b73c67
-notes = 'score_s members_s class_divergence tie_share told_apart'.split()
+# %% ../nbs/09_loop.ipynb #b8a6e1f1
+notes = 'score_s members_s class_divergence by_chance tie_share told_apart'.split()
 
 class Picks:
     "The purchases of a run, kept in `picks.npz`"
@@ -116,7 +116,7 @@ def outputs(
     if 'pred_loss' in needs: res['pred_loss'] = predicted_losses(model, task.x_train, ids, precision)
     return Outs(**{k: v for k,v in res.items() if k in needs})
 
-# %% ../nbs/09_loop.ipynb #6171d20f
+# %% ../nbs/09_loop.ipynb #f5a3710d
 def buy_next(model, task, pool, spec, cycle, members=()): # The new pool, the score of each new item, and notes
     "Score the unlabelled items, rank them, and spend `spec.per_cycle`"
     start,g = time.perf_counter(),lambda o: generator(spec, o, cycle)
@@ -134,9 +134,9 @@ def _audit(model, task, pool, k, spec, g):
     y,left = task.y_train.cpu(),pool.unl
     a,b = torch.as_tensor(pool.lbl[-k:])[:1000],left[torch.randperm(len(left), generator=g)[:min(k, 1000)]]
     apart = told_apart(*(_predicted(model, task, o, spec.precision)[1] for o in (a, b)), g) if min(len(a), len(b)) else float('nan')
-    return dict(class_divergence=class_divergence(y[pool.lbl[-k:]], y), told_apart=apart)
+    return dict(class_divergence=class_divergence(y[pool.lbl[-k:]], y), by_chance=(len(task.classes)-1)/2/k, told_apart=apart)
 
-# %% ../nbs/09_loop.ipynb #5936a7b1
+# %% ../nbs/09_loop.ipynb #02a1a3a5
 def _cycles(spec, task, folder, say, tables):
     "Fill `tables` and yield after each training and purchase"
     root,n,(needs,extra) = folder.parent/'trainings',len(task.y_train),needs_of(spec)
@@ -153,8 +153,10 @@ def _cycles(spec, task, folder, say, tables):
         if c==spec.cycles: return
         if c+1 in picks.rows: pool = Pool(n, pool.lbl+picks.rows[c+1][0].tolist(), pool.cost+spec.per_cycle)
         else:
-            secs,members = [],_members(task, spec, pool, c, root, extra, secs) if 'votes' in needs else ()
+            secs = []
+            members = _members(task, spec, pool, c, root, extra, secs) if 'votes' in needs else ()
             pool,scores,note = buy_next(model, task, pool, spec, c, members)
+            note['score_s'] = max(0., note['score_s']-sum(secs))
             picks.add(c+1, pool.lbl[-len(scores):], scores, members_s=sum(secs), **note)
         note = picks.notes[c+1]
         tables['cycles.csv'][-1] |= dict(train_s=res['train_s']+note['members_s'], score_s=note['score_s'])

@@ -2,7 +2,9 @@
 import os,subprocess,sys
 from pathlib import Path
 
-import numpy as np, pytest
+import numpy as np, pytest, torch
+
+torch.set_num_threads(1)
 
 @pytest.fixture(autouse=True)
 def runs(tmp_path, monkeypatch):

@@ -17,14 +17,6 @@ names = dict(autocontrast='AutoContrast', shearx='ShearX', sheary='ShearY', tran
 every = [AutoAugment(), RandAugment(), Cutout(), RandomCrop(), RandomCrop(mode='zero'), RandomFlip()]
 by_name = pytest.mark.parametrize('aug', every, ids=str)
 
-@pytest.fixture(autouse=True, scope='module')
-def one_thread():
-    "Two threads on a busy machine wait for each other at every small operation"
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
-
 def images(h, w):
     "Noise, bright, dark and narrow noise, constants, gradients, two values, one odd pixel"
     x,ramp = noise(14, h, w),torch.linspace(0, 255, w).expand(h, w)

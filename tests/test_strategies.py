@@ -1,11 +1,14 @@
 "One contract for every strategy, on random inputs"
+from functools import partial
+
 import pytest, torch
 
-from deep_al_illusions.acquire import Outs, strategies
+from deep_al_illusions.acquire import Outs, k_center_greedy, register, strategies
 from deep_al_illusions.core import InputError, Spec
 from deep_al_illusions.data import load_task
+from deep_al_illusions.learnloss import LearnLoss
 from deep_al_illusions.loop import outputs
-from deep_al_illusions.models import build
+from deep_al_illusions.models import build, predict
 from deep_al_illusions.pool import Pool
 
 def gen(seed=0): return torch.Generator().manual_seed(seed)
@@ -19,18 +22,25 @@ def world(seed):
     k = len(pool.unl)
     z = torch.randn(k, 7, generator=g)*10**torch.empty(k, 1).uniform_(-2, 3, generator=g)
     z[:k//3] = z[0]
-    return Outs(probs=z.softmax(1), embs=torch.randn(k, 16, generator=g)),pool
+    embs = torch.randn(n, 16, generator=g)
+    votes = torch.randint(0, 3, (5, k), generator=g)
+    return Outs(probs=z.softmax(1), embs=embs[:k], lbl_embs=embs[k:], votes=votes, pred_loss=z[:,0].clone()),pool
+
+def ordered(name, outs, pool, g):
+    "The whole order and its scores"
+    o = strategies[name](outs, pool, g)
+    return [*map(int, o)],getattr(o, 'scores', None)
 
 @pytest.mark.parametrize('seed', range(5))
 @pytest.mark.parametrize('name', [*strategies])
 class TestContract:
     def test_every_position_once(self, name, seed):
         outs,pool = world(seed)
-        assert sorted(map(int, strategies[name](outs, pool, gen()))) == list(range(len(pool.unl)))
+        assert sorted(ordered(name, outs, pool, gen())[0]) == list(range(len(pool.unl)))
 
     def test_same_seed_same_order(self, name, seed):
         outs,pool = world(seed)
-        a,b = [[*map(int, strategies[name](outs, pool, gen(3)))] for _ in range(2)]
+        a,b = [ordered(name, outs, pool, gen(3))[0] for _ in range(2)]
         assert a==b
 
     def test_longer_budget_begins_with_shorter(self, name, seed):
@@ -41,34 +51,92 @@ class TestContract:
     def test_global_random_state_untouched(self, name, seed):
         outs,pool = world(seed)
         before = torch.get_rng_state()
-        [*strategies[name](outs, pool, gen())]
+        ordered(name, outs, pool, gen())
         assert torch.equal(before, torch.get_rng_state())
 
     def test_permuting_the_pool_permutes_the_choice(self, name, seed):
         if name in draws_from_the_pool: pytest.skip('draws positions, whatever they hold')
         outs,pool = world(seed)
         p = torch.randperm(len(pool.unl), generator=gen(9))
-        a = strategies[name](outs, pool, gen())
-        b = strategies[name](Outs(probs=outs.probs[p], embs=outs.embs[p]), pool, gen())
-        torch.testing.assert_close(torch.as_tensor(a.scores), torch.as_tensor(b.scores))
-        score_of = dict(zip(a, map(float, a.scores)))
-        assert [score_of[int(p[o])] for o in b]==pytest.approx(list(score_of.values()))
+        moved = Outs(probs=outs.probs[p], embs=outs.embs[p], lbl_embs=outs.lbl_embs, votes=outs.votes[:,p], pred_loss=outs.pred_loss[p])
+        (a,x),(b,y) = [ordered(name, o, pool, gen()) for o in (outs, moved)]
+        torch.testing.assert_close(torch.as_tensor(x), torch.as_tensor(y))
+        score_of = dict(zip(a, map(float, x)))
+        assert [score_of[int(p[o])] for o in b]==pytest.approx([score_of[o] for o in a])
 
     def test_ties_do_not_follow_position(self, name, seed):
         pool = Pool(60)
-        outs = Outs(probs=torch.full((60, 3), 1/3), embs=torch.zeros(60, 4))
-        assert [*map(int, strategies[name](outs, pool, gen(seed)))]!=list(range(60))
+        outs = Outs(torch.full((60, 3), 1/3), torch.zeros(60, 4), torch.zeros(0, 4), torch.zeros(5, 60, dtype=torch.int64), torch.zeros(60))
+        assert ordered(name, outs, pool, gen(seed))[0]!=list(range(60))
 
-@pytest.mark.parametrize('name', [n for n in strategies if strategies[n].needs])
+    def test_outputs_stay_as_they_are(self, name, seed):
+        outs,pool = world(seed)
+        same,_ = world(seed)
+        ordered(name, outs, pool, gen())
+        assert all(torch.equal(getattr(outs, k), getattr(same, k)) for k in vars(outs))
+
+@pytest.mark.parametrize('name', [n for n in strategies if {*strategies[n].needs}-{'votes'}])
 def test_scores_that_are_not_finite_are_one_line(name):
-    bad = Outs(probs=torch.full((4, 3), float('nan')), embs=torch.full((4, 2), float('nan')))
-    with pytest.raises(InputError, match='not finite'): [*strategies[name](bad, Pool(4), gen())]
+    nan = float('nan')
+    bad = Outs(probs=torch.full((4, 3), nan), embs=torch.full((4, 2), nan), lbl_embs=torch.zeros(1, 2), pred_loss=torch.full((4,), nan))
+    with pytest.raises(InputError, match='not finite') as e: ordered(name, bad, Pool(4), gen())
+    assert '\n' not in str(e.value)
 
-def test_scoring_is_in_evaluation_mode_and_independent_of_the_batch_size():
-    task,ids = load_task('digits'),torch.arange(100, 150)
+def test_a_need_that_does_not_exist():
+    with pytest.raises(InputError, match="did you mean 'probs'"): register('mine', 'prob')
+
+needs = 'probs embs lbl_embs votes pred_loss'.split()
+def model_of(task):
     model = build(Spec().model, task, gen())
+    LearnLoss.attach(model, task, gen())
     model(task.x_train[:64])
+    return model
+
+def test_scoring_is_in_evaluation_mode_without_augmentation():
+    task,ids = load_task('digits'),torch.arange(100, 150)
+    model = model_of(task)
     state = {k: v.clone() for k,v in model.state_dict().items()}
-    a,b = outputs(model, task, ids, ('probs', 'embs')),outputs(model, task, ids.flip(0), ('probs', 'embs'))
-    torch.testing.assert_close(a.probs, b.probs.flip(0))
-    assert model.training and all(torch.equal(v, state[k]) for k,v in model.state_dict().items())
+    outs,rng = outputs(model, task, ids, needs, lbl=[1,2,3], members=[model_of(task)]),torch.get_rng_state()
+    assert model.training and all(torch.equal(v, state[k]) for k,v in model.state_dict().items()) and torch.equal(rng, torch.get_rng_state())
+    norm,net = model.eval()
+    with torch.no_grad(): f = net.features(norm(task.x_train[ids]))
+    torch.testing.assert_close(outs.embs, f)
+    torch.testing.assert_close(outs.probs, net.head(f).softmax(1).detach())
+    assert len(outs.lbl_embs)==3 and outs.votes.shape==(2, 50)
+
+def test_scoring_is_independent_of_batch_size_and_order(monkeypatch):
+    task,ids = load_task('digits'),torch.arange(100, 150)
+    model = model_of(task).eval()
+    a,c = outputs(model, task, ids, needs, lbl=[1,2]),outputs(model, task, ids.flip(0), needs, lbl=[1,2])
+    for mod in 'loop','learnloss': monkeypatch.setattr(f'deep_al_illusions.{mod}.predict', partial(predict, bs=7))
+    b = outputs(model, task, ids, needs, lbl=[1,2])
+    for k in needs: torch.testing.assert_close(getattr(a, k), getattr(b, k), rtol=1e-4, atol=1e-5)
+    for k in 'probs','embs','pred_loss': torch.testing.assert_close(getattr(a, k), getattr(c, k).flip(0), rtol=1e-4, atol=1e-5)
+
+def test_logits_that_are_not_finite_are_one_line():
+    task = load_task('digits')
+    model = model_of(task)
+    with torch.no_grad(): model[1].head.bias[3] = float('inf')
+    with pytest.raises(InputError, match='not finite'): outputs(model, task, torch.arange(5), ['probs'])
+
+@pytest.mark.parametrize('seed', range(12))
+def test_k_center_greedy_picks_as_brute_force_in_float64(seed):
+    g = gen(seed)
+    n,m,d = (int(torch.randint(*o, (), generator=g)) for o in ((1, 500), (0, 40), (1, 129)))
+    x = (torch.randn(n+m, d, generator=g)*10**torch.empty(()).uniform_(-2, 2, generator=g)).relu()+[0, 1000, -1e5][seed%3]
+    x[:n//4] = x[0].clone()
+    pool,lbl,k = x[:n].double(),x[n:].double(),min(n, 150)
+    dist = (pool-(lbl if m else pool.mean(0))[:,None] if m else (pool-pool.mean(0))[None]).square().sum(2).amin(0)
+    want = []
+    for i in range(k):
+        want.append(int(dist.argmax()))
+        new = (pool-pool[want[-1]]).square().sum(1)
+        dist = (new if not i and not m else torch.minimum(dist, new)).index_fill(0, torch.tensor(want), -1)
+    got = k_center_greedy(x[:n], x[n:], k).tolist()
+    assert len({*got})==k and all(torch.equal(x[a], x[b]) for a,b in zip(got, want))
+
+def test_k_center_greedy_refuses_what_it_cannot_do():
+    x = torch.randn(9, 4)
+    for args,words in ((x, x, 10), 'cannot pick 10 of 9'),((x, x[:,:2], 2), 'wide'),((x.log(), x, 2), 'not finite'):
+        with pytest.raises(InputError, match=words): k_center_greedy(*args)
+    assert k_center_greedy(x, x[:0], 0).tolist()==[]
