@@ -101,7 +101,7 @@ def by_variation_ratio(outs:Outs, pool:Pool, generator:torch.Generator)->Order:
     "The items that an ensemble disagrees on first (Sec. 3.1)"
     return rank(variation_ratio(outs.votes), generator)
 
-# %% ../nbs/08_acquire.ipynb #331e598e
+# %% ../nbs/08_acquire.ipynb #a44c187b
 def _bound(
     d:Tensor, # n, float64: squared distances so far, lowered in place
     x:Tensor, # n x D, float32, centred
@@ -113,22 +113,22 @@ def _bound(
 
 def _exact(d, x, cen):
     "`d` (n, float64) lowered to the exact squared distance of `x` (n x D) to the nearest of `cen`"
-    for c in cen.split(4096):
+    for c in cen.split(1024):
         near = torch.cdist(x, c, compute_mode='donot_use_mm_for_euclid_dist').argmin(1)
         d = torch.minimum(d, (x-c[near]).square().sum(1))
     return d
 
 def _few(x, d, above):
     "Farthest first among the candidates `x` with exact `d`: positions and distances, as long as none outside them can be farther than `above`"
-    picks = []
+    picks,y = [],torch.empty_like(x)
     for _ in range(len(x)):
         picks.append(d.max(0, keepdim=True))
-        d = torch.minimum(d, (x-x[picks[-1][1]]).square().sum(1)).index_fill_(0, picks[-1][1], -1)
+        d = torch.minimum(d, torch.sub(x, x[picks[-1][1]], out=y).square_().sum(1)).index_fill_(0, picks[-1][1], -1)
     top,j = map(torch.cat, zip(*picks))
     ok = int((top>max(above, 0)).sum()) or int((top==top[0]).sum() if above<=0 else 1)
     return j[:ok],top[:ok]
 
-# %% ../nbs/08_acquire.ipynb #66d3dc6c
+# %% ../nbs/08_acquire.ipynb #33395dd1
 def farthest_first(
     pool_emb:Tensor, # N x D, float32 or float64
     labelled_emb:Tensor, # M x D; M=0: the first pick is the farthest from the pool's mean
@@ -144,7 +144,7 @@ def farthest_first(
     cen,mean,new,left = labelled_emb.double(),mean.to(torch.promote_types(pool_emb.dtype, torch.float32)),0,n
     d,seen = cen.new_full((n,), torch.inf),torch.zeros(n, dtype=torch.int64, device=cen.device)
     while left:
-        for c in (cen[new:]-mean).float().split(4096) if new<len(cen) else ():
+        for c in (cen[new:]-mean).float().split(2048) if new<len(cen) else ():
             for e,x in zip(d.split(1024), pool_emb.split(1024)): _bound(e, (x-mean).float(), c)
         new,t = len(cen),float(d.topk(b+1).values[-1]) if b<n else -1
         i = torch.cat([(d>t).nonzero(), (d==t).nonzero()])[:b,0].sort().values

@@ -117,7 +117,7 @@ def load_body(net, sd, where=''):
     if bad: raise InputError(f'init {where}: the weights are of another network: {bad[0]} is missing or of another shape; give the model they belong to')
     net.load_state_dict({k: sd[k] for k in want}, strict=False)
 
-# %% ../nbs/04_models.ipynb #a60d60a7
+# %% ../nbs/04_models.ipynb #1dced80b
 models = Registry('model')
 
 def _net(name, n_classes):
@@ -138,7 +138,7 @@ def build(
     stats = stats or dict(mean=task.mean, std=task.std)
     with torch.random.fork_rng():
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        return nn.Sequential(Normalize(**stats), _net(name, len(task.classes)))
+        return nn.Sequential(Normalize(**stats), _net(name, len(task.classes))).to(memory_format=torch.channels_last)
 
 # %% ../nbs/04_models.ipynb #8e7c1752
 def predict(

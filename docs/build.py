@@ -40,10 +40,10 @@ def main():
     src.mkdir(exist_ok=True)
     names = []
     for f in sorted(proc.glob('*.ipynb')):
-        nb,name = json.loads(f.read_text()),re.sub(r'^\d+_', '', f.stem)
+        nb,name = json.loads(f.read_text()),re.sub(r'^\d+[a-z]*_', '', f.stem)
         cells = [o for c in nb['cells'] if (o := tidy(c))]
         if name=='index':
-            listed = [re.sub(r'^\d+_', '', o.stem) for o in sorted(proc.glob('[0-9]*.ipynb'))]
+            listed = [re.sub(r'^\d+[a-z]*_', '', o.stem) for o in sorted(proc.glob('[0-9]*.ipynb'))]
             cells.append(dict(cell_type='markdown', id='toc', metadata={}, source=toctree('Notebooks', listed)+'\n'+toctree('Pages', pages)))
         else: names.append(name)
         kernel = dict(kernelspec=dict(display_name='python3', language='python', name='python3'))
