@@ -296,6 +296,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                           'deep_al_illusions.runner.execute': ('runner.html#execute', 'deep_al_illusions/runner.py'),
                                           'deep_al_illusions.runner.execute_run': ( 'runner.html#execute_run',
                                                                                     'deep_al_illusions/runner.py'),
+                                          'deep_al_illusions.runner.in_turn': ('runner.html#in_turn', 'deep_al_illusions/runner.py'),
                                           'deep_al_illusions.runner.notebook': ('runner.html#notebook', 'deep_al_illusions/runner.py'),
                                           'deep_al_illusions.runner.noted': ('runner.html#noted', 'deep_al_illusions/runner.py'),
                                           'deep_al_illusions.runner.prepare': ('runner.html#prepare', 'deep_al_illusions/runner.py'),

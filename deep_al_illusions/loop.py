@@ -221,7 +221,7 @@ def run(
         write_json(folder/'DONE', _sums(folder))
     return folder
 
-# %% ../nbs/09_loop.ipynb #f0762e36
+# %% ../nbs/09_loop.ipynb #0e991fd9
 _arm = 'strategy ssl augment init trial cycles'.split()
 
 def _study(spec, data):
@@ -255,4 +255,4 @@ def load_notes(
 ): # DataFrame; a column `run` tells whose the rows are
     "The audits of all purchases, or the diagnostics of all trainings, of the finished runs below `root`"
     rows = [pd.read_csv(f/f'{name}.csv').assign(run=f.name) for f,*_ in _finished_runs(root) if (f/f'{name}.csv').exists()]
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=['run'])
+    return pd.concat(rows, ignore_index=True).copy() if rows else pd.DataFrame(columns=['run'])

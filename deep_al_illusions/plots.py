@@ -6,7 +6,9 @@
 __all__ = ['arm', 'look', 'legend_name', 'way_of', 'summary', 'curves', 'panels', 'study_title', 'paired', 'points', 'spread',
            'class_histogram', 'contact_sheet']
 
-# %% ../nbs/32_plots.ipynb #502dd229
+# %% ../nbs/32_plots.ipynb #7901bd8e
+from dataclasses import asdict
+
 import matplotlib.pyplot as plt, numpy as np, pandas as pd
 from scipy import stats
 
@@ -46,14 +48,16 @@ def summary(
     out['half'] = stats.t.ppf(.975, out.trials-1)*out.sd/np.sqrt(out.trials)
     return out.drop(columns='sd').reset_index()
 
-# %% ../nbs/32_plots.ipynb #b37d64c0
+# %% ../nbs/32_plots.ipynb #b350be4d
 def curves(
     df:pd.DataFrame, # Trainings, as from `load_runs`
     ax=None,
     bars:bool=True, # Draw the intervals?
 ): # Axes
     "Score against labels: mean over trials with a 95 % interval, a line for each strategy and way of training"
+    df = df if 'init' in df else df.assign(init='random')
     ax,s = ax or plt.subplots(figsize=(7.2, 4), layout='constrained')[1],summary(df)
+    many = s.trials.max()>2
     order = {o: k for k,o in enumerate(_look)}
     keys = sorted(map(tuple, s[arm].drop_duplicates().values), key=lambda k: (way_of(*k[1:])[0], order.get(k[0], 99)))
     step,one_way = min(np.diff(np.sort(s.units.unique())), default=0),len({way_of(*k[1:]) for k in keys})==1
@@ -61,7 +65,8 @@ def curves(
         d,kw = s[(s[arm]==key).all(axis=1)].sort_values('units'),look(key[0])
         ax.plot(d.units, 100*d['mean'], label=legend_name(*key), ms=4.5, lw=1.5, ls='-' if one_way else way_of(*key[1:])[1], **kw)
         shift = (i-(len(keys)-1)/2)/len(keys)*.25*step
-        if bars: ax.errorbar(d.units+shift, 100*d['mean'], 100*d['half'], ls='', lw=.9, capsize=2, alpha=.55, color=kw['color'])
+        if bars and many: ax.errorbar(d.units+shift, 100*d['mean'], 100*d['half'], ls='', lw=.9, capsize=2, alpha=.55, color=kw['color'])
+        elif bars and s.trials.max()>1: ax.scatter((t := df[(df[arm]==key).all(axis=1)]).units+shift, 100*t.score, s=5, alpha=.55, color=kw['color'])
     return _dress(ax, s)
 
 def _dress(ax, s):
@@ -71,15 +76,15 @@ def _dress(ax, s):
     low,high = 100*s['mean'].min(),100*s['mean'].max()
     pad = max(.12*(high-low), 1)
     ax.set_ylim(max(0, low-2*pad, ax.get_ylim()[0]), min(100, high+2*pad, ax.get_ylim()[1]))
-    words = 'one trial' if hi==1 else f'mean of {hi if lo==hi else f"{lo} to {hi}"} trials, 95 % interval'
+    words = 'one trial' if hi==1 else f'mean of {hi if lo==hi else f"{lo} to {hi}"} trials, '+('95 % interval' if hi>2 else 'dots are the trials')
     ax.set_title(words, fontsize=10, loc='left', color='#555555')
     ax.grid(alpha=.25)
     ax.spines[['top', 'right']].set_visible(False)
     ax.legend(frameon=False, fontsize=8.5, loc='center left', bbox_to_anchor=(1, .5))
     return ax
 
-# %% ../nbs/32_plots.ipynb #27caa625
-_ways = ['bare', 'raw', 'ssl', 'transfer']
+# %% ../nbs/32_plots.ipynb #e8802227
+_ways,_second = ['bare', 'raw', 'ssl', 'transfer'],('cifar100', 'digit_pairs')
 
 def panels(
     df:pd.DataFrame, # Trainings, as from `load_runs`
@@ -89,33 +94,36 @@ def panels(
     "Yield the trainings of each study that has all these ways of training, with a column `way`"
     df = df[df.budget==budget]
     df = df.assign(way=[_ways[way_of(*o)[0]] for o in df[arm[1:]].values])
-    for _,d in df.groupby('study', sort=False):
+    for _,d in sorted(df.groupby('study', sort=False), key=lambda o: o[1].task.iloc[0] in _second):
         if {*ways}<={*d.way}: yield d[d.way.isin(ways)]
 
 def study_title(df:pd.DataFrame): # Text
     "The data, scale and budget of a study, with what departs from the tables, and the paper's data set that it stands for"
     d,n = df.iloc[0],df.groupby('run').cycle.max().max()
-    base = scales[d.scale]|regime_settings.get(d.ssl, {}).get(d.scale, {})
-    odd = [f'{k} {d[k]}' for k,v in base.items() if k in d and d[k]!=v and k!='augment' and d.init=='random']
+    usual = asdict(Spec(**{k: d[k] for k in ('task', 'ssl', 'augment', 'scale', 'budget', 'device')}))
+    named = {*scales[d.scale], *regime_settings.get(d.ssl, {}).get(d.scale, {})}-{'augment'} if d.init=='random' else ()
+    odd = [f'{k} {d[k]}' for k in usual if k in named and k in d and d[k]!=usual[k] and (k, d[k])!=('iterations', 0)]
     real = {v: k for k,v in stand_in[d.scale].items()}.get(d.task)
     name = d.task+(f' (for {real.upper().replace("CIFAR", "CIFAR-")})' if real else '')
     return ', '.join([name, f'{d.scale} scale', f'{d.initial} + {n} x {d.per_cycle} labels', *odd])
 
-# %% ../nbs/32_plots.ipynb #4a4a5eca
+# %% ../nbs/32_plots.ipynb #4762e7c1
 def paired(
     df:pd.DataFrame, # Trainings of one study
     a:dict, # Which line, such as `dict(strategy='entropy', way='ssl')`
     b:dict, # Which line it is held against
-): # DataFrame by units: mean difference in points, half (of its 95 % interval), trials
+): # DataFrame by units: mean difference in points, half (of its 95 % interval), min and max over the trials, trials
     "Differences of two lines within trials"
     pick = lambda o: df[(df[[*o]]==pd.Series(o)).all(axis=1)].drop_duplicates(['trial', 'units']).set_index(['units', 'trial']).score
     g = (100*(pick(a)-pick(b))).dropna().groupby('units')
-    out = g.agg(mean='mean', sd='std', trials='count')
+    out = g.agg(mean='mean', sd='std', min='min', max='max', trials='count')
     return out.assign(half=stats.t.ppf(.975, out.trials-1)*out.sd/np.sqrt(out.trials)).drop(columns='sd')
 
 def points(row): # Text
     "A difference in words: +4.0 points (+0.6 to +7.4)"
-    return f'{row["mean"]:+.1f} points'+(f' ({row["mean"]-row.half:+.1f} to {row["mean"]+row.half:+.1f})' if row.trials>1 else ' (one trial)')
+    interval = f'{row["mean"]-row.half:+.1f} to {row["mean"]+row.half:+.1f}'
+    few = {1: 'one trial', 2: f'{row["min"]:+.1f} and {row["max"]:+.1f} in two trials'}
+    return f'{row["mean"]:+.1f} points ({few.get(row.trials, interval)})'
 
 # %% ../nbs/32_plots.ipynb #f19465e8
 def spread(

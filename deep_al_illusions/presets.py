@@ -26,9 +26,9 @@ def combinations(
     specs = [make_spec(**dict(zip(keys, o))) for o in itertools.product(*(grid[k] for k in keys))]
     return [*dict.fromkeys(specs)]
 
-# %% ../nbs/29_presets.ipynb #2ec3dfee
+# %% ../nbs/29_presets.ipynb #e58c08f6
 ways = dict(bare=dict(augment='none'), raw=dict(augment='strong'), ssl=dict(ssl='uda'),
-    transfer=dict(augment='strong', model='resnet18', init='imagenet', lr=.01))
+    transfer=dict(augment='strong', model='resnet18', init='imagenet'))
 figures = dict(fig1=('cifar10', 'large', 'bare raw ssl'), fig2=('cifar10', 'large', 'bare raw'), fig3=('cifar100', 'large', 'bare raw'),
     fig4=('cifar10', 'large', 'raw ssl'), fig5=('cifar100', 'large', 'raw ssl'), fig6=('cifar10', 'low', 'raw ssl'),
     fig7=('cifar100', 'low', 'raw ssl'), fig8=('cifar10', 'low', 'ssl transfer'), fig9=('cifar10', 'large', 'ssl transfer'))
@@ -41,7 +41,7 @@ def grids_of(figure:str): # List of grids, in the paper's own terms
     return [dict(task=task, budget=budget, strategy=s, trial=[*range(1, n+1)], **ways[w], **(dict(cycles=4) if 'transfer' in names else {}))
         for w in names.split() for s,n in few.items()]
 
-# %% ../nbs/29_presets.ipynb #66f0634b
+# %% ../nbs/29_presets.ipynb #de0e7567
 stand_in = dict(paper={}, pocket=dict(cifar10='digits', cifar100='digit_pairs', imagenet='letters', resnet18=scales['pocket']['model']))
 
 def preset(name:str, scale:str)->list: # Of `Spec`s
@@ -49,22 +49,26 @@ def preset(name:str, scale:str)->list: # Of `Spec`s
     return [*dict.fromkeys(s for g in presets[name]
         for s in combinations({k: stand_in[scale].get(v, v) if isinstance(v, str) else v for k,v in g.items()}, scale=scale))]
 presets = Registry('preset', **{f: grids_of(f) for f in figures}, all=[g for f in figures for g in grids_of(f)],
-    strategies=[dict(task='cifar10', strategy=['random', 'entropy', 'margin'], trial=[1, 2, 3])])
+    strategies=[dict(task='cifar10', strategy=['random', 'entropy', 'margin'], trial=[1, 2, 3])],
+    lowest=[dict(task='cifar10', cycles=0, trial=[1, 2, 3, 4, 5], **ways[w]) for w in ('bare', 'raw', 'ssl')])
 
-# %% ../nbs/29_presets.ipynb #235c125a
+# %% ../nbs/29_presets.ipynb #49bd4919
 selection = '''
-cifar10  large bare     random,entropy,learn_loss 2 2
-cifar10  large raw      random,entropy,learn_loss 2 2
-cifar10  large ssl      random,entropy            2 2
-cifar10  large transfer random                    2 2
-cifar10  low   raw      random,entropy,ens_varr   2 2
-cifar10  low   ssl      random,entropy            2 2
-cifar10  low   transfer random                    2 2
-cifar100 large bare     random,entropy            1 1
-cifar100 large raw      random,entropy            1 1
-cifar100 large ssl      random,entropy            1 1
-cifar100 low   raw      random,entropy            1 1
-cifar100 low   ssl      random,entropy            1 1'''
+cifar10  large bare     random,entropy 2 1
+cifar10  large raw      random,entropy 2 1
+cifar10  large bare     learn_loss     1 1
+cifar10  large raw      learn_loss     1 1
+cifar10  large ssl      random,entropy 2 1
+cifar10  large transfer random         2 1
+cifar10  low   raw      random,entropy 2 2
+cifar10  low   raw      ens_varr       1 1
+cifar10  low   ssl      random,entropy 2 2
+cifar10  low   transfer random         2 2
+cifar100 large bare     random,entropy 1 1
+cifar100 large raw      random,entropy 1 1
+cifar100 large ssl      random         1 1
+cifar100 low   raw      random,entropy 1 1
+cifar100 low   ssl      random,entropy 1 1'''
 presets['report'] = [dict(task=t, budget=b, strategy=s.split(','), trial=[*range(1, int(n)+1)], cycles=int(c), **ways[w])
     for t,b,w,s,n,c in map(str.split, selection.strip().splitlines())]
 

@@ -7,11 +7,6 @@ __all__ = ['schedules', 'regimes', 'extras', 'Batches', 'Schedule', 'sgd', 'Auto
            'load_pt', 'Checkpoint', 'Bar', 'evaluate', 'first_weights', 'new_model', 'training_key', 'keep_memory',
            'train']
 
-# %% ../nbs/05_train.ipynb #7cc5f613
-import warnings
-
-warnings.filterwarnings('ignore', r'.*torch\.jit\.script', FutureWarning)
-
 # %% ../nbs/05_train.ipynb #c8cca982
 import ctypes,math,pickle,time
 from dataclasses import asdict

@@ -15,7 +15,14 @@ mistakes = {
     'parameter': (['--strategi', 'entropy'], "did you mean '--strategy'"),
     'value': (['--trial', 'one'], 'trial must be a whole number'),
     'range': (['--epochs', '0'], 'epochs must be at least 1'),
-    'ssl': (['--ssl', 'uda'], "unknown ssl 'uda'"),
+    'ssl': (['--ssl', 'udda'], "unknown ssl 'udda'; did you mean 'uda'"),
+    'augment': (['--augment', 'stong'], "did you mean 'strong'"),
+    'setting of another regime': (['--confidence', '.8'], 'add ssl=uda'),
+    'setting out of range': (['--ssl', 'uda', '--confidence', '2'], 'confidence must be in 0..1'),
+    'tsa': (['--ssl', 'uda', '--tsa', 'cosine'], "unknown tsa 'cosine'"),
+    'init': (['--init', 'nowhere.pth'], 'no weights there'),
+    'subset': (['--subset', '4'], 'subset 4 is smaller than per_cycle 20'),
+    'pixels': (['--model', 'resnet18@8'], 'at least 32 pixels'),
     'model': (['--model', 'wrn-11-1'], 'depth must be'),
     'missing npz': (['--task', 'npz:nowhere.npz'], 'no such file'),
     'no path': (['--task', 'npz'], 'needs a path'),
@@ -76,12 +83,12 @@ def test_dal_report_of_nothing(cli, tmp_path):
     assert r.returncode==2 and 'no finished runs' in r.stderr
 
 def test_a_report_keeps_studies_apart_and_touches_nothing_else(cli, runs, tmp_path):
-    (tmp_path/'60_strategies.ipynb').write_text('mine')
+    (tmp_path/'68_selection.ipynb').write_text('mine')
     for s in ('random', 1), ('margin', 1), ('random', 2): run(Spec(strategy=s[0], epochs=s[1], cycles=1), say=lambda o: None)
     r = cli('dal-report', runs, '--out', tmp_path/'r.html')
     page = (tmp_path/'r.html').read_text()
-    assert r.returncode==0 and 'epochs 1.' in page and 'epochs 2.' in page and 'over 1 paired trials' in page and 'mean of 2' not in page
-    assert (tmp_path/'60_strategies.ipynb').read_text()=='mine' and 'src="http' not in page and '<script' not in page
+    assert r.returncode==0 and 'epochs 1.' in page and 'epochs 2.' in page and '(one trial)' in page and 'mean of 2' not in page
+    assert (tmp_path/'68_selection.ipynb').read_text()=='mine' and 'src="http' not in page and '<script' not in page
 
 def test_a_settings_file_that_is_no_settings_file(cli, tmp_path):
     (tmp_path/'settings.ini').write_text('threads = 1')
