@@ -72,14 +72,14 @@ def settings():
         if getattr(res, k)<lo: raise InputError(f'setting {k} must be at least {lo}, not {getattr(res, k)}')
     return res
 
-# %% ../nbs/00_core.ipynb #f7fd2127
+# %% ../nbs/00_core.ipynb #6268a422
 scales = Registry('scale', paper=dict(model='wrn-28-2', epochs=150, iterations=0, bs=64, lr=.03),
     pocket=dict(model='wrn-10-1', epochs=150, iterations=400, bs=32, lr=.2))
 for s in scales.values(): s.update(augment='none', lr_min=0., warmup=0., momentum=.9, nesterov=True, wd=5e-4, schedule='cosine', precision='fp32')
 
 _uda = dict(augment='weak', lr_min=1e-4, warmup=.1, confidence=.6, temperature=.5, ssl_weight=1., tsa='none', bn='separate', unlabelled='rest')
 regime_settings = dict(uda=dict(paper=_uda|dict(iterations=50_000, bs_unl=320), pocket=_uda|dict(iterations=400, bs_unl=64)))
-task_settings = dict(pocket=dict(digit_pairs=dict(iterations=600)))
+task_settings = dict(pocket=dict(digit_pairs=dict(iterations=800)))
 fine_tuning = dict(paper=dict(lr=.01), pocket=dict(lr=.07))
 
 # %% ../nbs/00_core.ipynb #72ce3a34

@@ -221,7 +221,7 @@ def run(
         write_json(folder/'DONE', _sums(folder))
     return folder
 
-# %% ../nbs/09_loop.ipynb #0e991fd9
+# %% ../nbs/09_loop.ipynb #d8943405
 _arm = 'strategy ssl augment init trial cycles'.split()
 
 def _study(spec, data):
@@ -249,10 +249,11 @@ def load_runs(
         picks.append(pd.DataFrame(d).assign(**{k: spec[k] for k in keep}))
     return [pd.concat(o, ignore_index=True) if o else pd.DataFrame() for o in (cycles, picks)]
 
+# %% ../nbs/09_loop.ipynb #b385ed1c
 def load_notes(
     root:Path, # Folder of run folders
     name:str, # audit or diagnostics
 ): # DataFrame; a column `run` tells whose the rows are
     "The audits of all purchases, or the diagnostics of all trainings, of the finished runs below `root`"
-    rows = [pd.read_csv(f/f'{name}.csv').assign(run=f.name) for f,*_ in _finished_runs(root) if (f/f'{name}.csv').exists()]
+    rows = [pd.read_csv(f/f'{name}.csv').copy().assign(run=f.name) for f,*_ in _finished_runs(root) if (f/f'{name}.csv').exists()]
     return pd.concat(rows, ignore_index=True).copy() if rows else pd.DataFrame(columns=['run'])

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['arm', 'look', 'legend_name', 'way_of', 'summary', 'curves', 'panels', 'study_title', 'paired', 'points', 'spread',
-           'class_histogram', 'contact_sheet']
+           'worth_of_ssl', 'panel', 'class_histogram', 'contact_sheet']
 
 # %% ../nbs/32_plots.ipynb #7901bd8e
 from dataclasses import asdict
@@ -138,6 +138,29 @@ def spread(
     told = '; '.join(f'{legend_name(s, augment="strong")} {points(r)}' for s,r in rows.items())
     means = [r['mean'] for r in rows.values()]
     return max(means),min(means),f'{dict(bare="Without augmentation", raw="With augmentation", ssl="Semi-supervised")[way]}, against Random: {told}.'
+
+# %% ../nbs/32_plots.ipynb #970906c0
+def worth_of_ssl(
+    df:pd.DataFrame, # Trainings of one study, from `panels` with raw and ssl
+): # Sentences
+    "SSL-Random at the first budget against all strategies at the last, and what each way's strategies add"
+    lo,hi = df.units.min(),df.units.max()
+    start = 100*df[(df.way=='ssl')&(df.strategy=='random')&(df.units==lo)].score.mean()
+    raw = 100*df[(df.way=='raw')&(df.units==hi)].groupby('strategy').score.mean()
+    gain = paired(df, dict(strategy='random', way='ssl'), dict(strategy='random', way='raw'))
+    said = f'SSL-Random reaches {start:.1f} % with {lo} labels; the best strategy without it, {legend_name(raw.idxmax(), augment="strong")}, {raw.max():.1f} % with {hi}.'
+    if len(gain): said += f' Semi-supervised training is worth {points(gain.iloc[0])} to Random at {gain.index[0]} labels and {points(gain.iloc[-1])} at {gain.index[-1]}.'
+    return f'{said} At {hi} labels: {spread(df, "raw")[2]} {spread(df, "ssl")[2]}'
+
+def panel(
+    figure:str, # Its name in the paper
+    df:pd.DataFrame, # Trainings of one study, from `panels`
+    bars:bool=True,
+): # Axes
+    "One panel of a figure of the paper"
+    ax = curves(df, bars=bars)
+    ax.set_title(f'{figure}: {study_title(df)}\n{ax.get_title(loc="left") if bars else "means over trials"}', fontsize=9, loc='left', color='#555555')
+    return ax
 
 # %% ../nbs/32_plots.ipynb #e366d01e
 def _plain(s): return s.replace('$', r'\$')

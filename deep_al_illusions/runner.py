@@ -6,9 +6,10 @@
 __all__ = ['report_notebooks', 'notebook', 'execute', 'execute_run', 'in_turn', 'prepare', 'sweep', 'results', 'noted',
            'save_tables', 'report', 'command', 'dal_run', 'dal_sweep', 'dal_report']
 
-# %% ../nbs/30_runner.ipynb #bfb3821c
+# %% ../nbs/30_runner.ipynb #08132760
 import argparse,logging,os,sys,tempfile,time,warnings
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict,fields,replace
 from functools import wraps
 from pathlib import Path
@@ -144,7 +145,7 @@ def save_tables(root, out):
     for name,df in tables.items():
         with atomic(Path(out)/f'{name}.csv') as p: df.round(6).to_csv(p, index=False)
 
-# %% ../nbs/30_runner.ipynb #89095e10
+# %% ../nbs/30_runner.ipynb #89a46429
 _page = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>Is choosing which samples to label worth it?</title><style>
 body{{font:17px/1.6 system-ui,sans-serif;color:#222;max-width:54rem;margin:0 auto;padding:1.5rem 1rem 4rem}}
@@ -166,9 +167,10 @@ def report(
     if not out.absolute().parent.is_dir(): raise InputError(f'{out}: the folder {out.absolute().parent} does not exist')
     if out.is_dir(): raise InputError(f'{out} is a folder; name a file')
     html = HTMLExporter(template_name='basic', exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True, exclude_anchor_links=True)
-    with tempfile.TemporaryDirectory() as tmp:
-        for name in tqdm(report_notebooks, desc='report', disable=None):
-            execute(name, Path(tmp)/f'{name}.ipynb', dict(runs=str(root)))
+    with tempfile.TemporaryDirectory() as tmp,ThreadPoolExecutor(2) as ex:
+        jobs = [ex.submit(execute, o, Path(tmp)/f'{o}.ipynb', dict(runs=str(root))) for o in report_notebooks]
+        for name,job in zip(tqdm(report_notebooks, desc='report', disable=None), jobs):
+            job.result()
             body.append(html.from_filename(f'{tmp}/{name}.ipynb')[0])
     with atomic(out) as p: p.write_text(_page.format('\n'.join(body)))
     return out

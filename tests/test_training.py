@@ -143,7 +143,9 @@ def test_imagenet_weights(runs, tmp_path, monkeypatch):
 
 def test_a_network_without_stages_cannot_predict_losses(monkeypatch):
     class Flat(torch.nn.Module):
-        def __init__(self, n): super().__init__(); self.head = torch.nn.Linear(768, n)
+        def __init__(self, n):
+            super().__init__()
+            self.head = torch.nn.Linear(768, n)
         def features(self, x): return x.flatten(1)
         def forward(self, x): return self.head(self.features(x))
     monkeypatch.setitem(__import__('deep_al_illusions.models', fromlist=['models']).models, 'flat', Flat)
