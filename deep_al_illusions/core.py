@@ -138,11 +138,11 @@ class Spec:
 
     def __post_init__(self): _complete(self)
 
-# %% ../nbs/00_core.ipynb #cf50fb2d
+# %% ../nbs/00_core.ipynb #e2a02033
 _ssl_only = 'bs_unl unlabelled confidence temperature ssl_weight tsa bn'.split()
 _least = dict(initial=1, per_cycle=1, cycles=0, trial=0, members=2, epochs=1, iterations=0, bs=1, bs_unl=1, lr=0, lr_min=0, momentum=0, wd=0,
     ssl_weight=0, ll_weight=0, ll_margin=0, subset=0, temperature=1e-3)
-_range = {k: (v, math.inf) for k,v in _least.items()} | {k: (0, 1) for k in ('warmup', 'ema', 'confidence', 'll_stop')}
+_range = {k: (v, math.inf) for k,v in _least.items()} | {k: (0, 1) for k in ('warmup', 'confidence', 'll_stop')} | dict(ema=(0, .99999))
 _choice = dict(level=['image'], schedule=['cosine', 'poly'], precision=['fp32', 'bf16'], device=['cpu', 'cuda'], tsa=['none', 'linear', 'log', 'exp'],
     bn=['separate', 'joint'], unlabelled=['rest', 'all'])
 def _words(lo, hi): return f'at least {lo}' if hi==math.inf else f'in {lo}..{hi}'
@@ -158,6 +158,7 @@ def _complete(s):
     for f in fields(s):
         v = auto.get(f.name) if (v := getattr(s, f.name)) is None else v
         if f.name not in _ssl_only or f.name in auto: object.__setattr__(s, f.name, _cast(f, v))
+        elif v is not None and s.ssl!='none': object.__setattr__(s, f.name, _cast(f, v))
         elif v is not None: raise InputError(f'{f.name} has no meaning without semi-supervised training; add ssl=uda')
     for k,(lo,hi) in _range.items():
         if (v := getattr(s, k)) is not None and not lo<=v<=hi: raise InputError(f'{k} must be {_words(lo, hi)}, not {v}')

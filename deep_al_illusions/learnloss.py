@@ -43,7 +43,7 @@ def ranking_loss(
     sign = sign.sign()
     return (F.relu(margin-sign*d)*sign.abs()).sum()/sign.abs().sum().clamp(min=1)
 
-# %% ../nbs/07_learnloss.ipynb #a9177d65
+# %% ../nbs/07_learnloss.ipynb #7844cd7c
 @contextmanager
 def tapped(net): # List that holds the outputs of the stages after each forward pass
     "Tap the stages of `net` inside the block"
@@ -56,7 +56,7 @@ def tapped(net): # List that holds the outputs of the stages after each forward 
 
 class LearnLoss(Callback):
     "Train a `LossNet` on the labelled images; after `Spec.ll_stop` its gradient no longer reaches the network"
-    order,run_valid = 3,False
+    order,run_valid = 6,False
     def __init__(self, spec:Spec, batches:Batches): self.spec,self.batches = spec,batches
     def before_fit(self):
         self.ctx = tapped(self.model[1])

@@ -100,7 +100,7 @@ def imagenet_weights():
         raise InputError(f'no ImageNet weights: put {path.name} from {url} into {root} ({" ".join(str(e).split())[:80]})') from None
     finally: socket.setdefaulttimeout(timeout)
 
-# %% ../nbs/04_models.ipynb #b927cd79
+# %% ../nbs/04_models.ipynb #de49d68c
 def file_weights(path):
     "State of a network from a file of `torch.save`: a state dict, or one of our cached trainings"
     try: sd = torch.load(Path(path).expanduser(), map_location='cpu', weights_only=True)
@@ -112,7 +112,7 @@ def file_weights(path):
 def load_body(net, sd, where=''):
     "Copy all weights but those of the head into `net`; raises unless all of them fit"
     head,new = {id(o) for o in net.head.parameters()},net.state_dict(keep_vars=True)
-    want = [k for k,v in new.items() if id(v) not in head]
+    want = [k for k,v in new.items() if id(v) not in head and k.rpartition('.')[2]!='num_batches_tracked']
     bad = [k for k in want if k not in sd or sd[k].shape!=new[k].shape]
     if bad: raise InputError(f'init {where}: the weights are of another network: {bad[0]} is missing or of another shape; give the model they belong to')
     net.load_state_dict({k: sd[k] for k in want}, strict=False)

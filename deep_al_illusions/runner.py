@@ -60,14 +60,14 @@ def execute_run(
     except Exception as e: return f'{type(e).__name__}: {e}'.strip().splitlines()[-1]
     return '' if finished(folder) else f'ended without DONE; see {folder}/run.ipynb'
 
-# %% ../nbs/30_runner.ipynb #3c9a1db7
+# %% ../nbs/30_runner.ipynb #617afdfa
 def _rows(folder):
     "Trainings that the run in `folder` has finished"
     try: return max(0, (folder/'cycles.csv').read_bytes().count(b'\n')-1)
     except OSError: return 0
 
 def in_turn(specs): # The same `Spec`s in another order
-    "One run of each group that shares its first training, then the next of each, so that no worker waits for another; the longest first"
+    "One run of each group that shares its first training, then the next of each, so that workers seldom wait for each other; the longest first"
     seen = Counter()
     def turn(s):
         group = replace(s, strategy='random', cycles=0)

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['schedules', 'regimes', 'extras', 'Batches', 'Schedule', 'sgd', 'Autocast', 'learner', 'AugmentBatch', 'Average',
-           'load_pt', 'Checkpoint', 'Bar', 'evaluate', 'first_weights', 'new_model', 'training_key', 'keep_memory',
-           'train']
+           'load_pt', 'Checkpoint', 'Bar', 'evaluate', 'init_digest', 'first_weights', 'new_model', 'training_key',
+           'keep_memory', 'train']
 
-# %% ../nbs/05_train.ipynb #c8cca982
+# %% ../nbs/05_train.ipynb #aa0f3f0e
 import ctypes,math,pickle,time
 from dataclasses import asdict
-from functools import partial
+from functools import cache,partial
 from pathlib import Path
 
 import torch, torch.nn.functional as F
@@ -92,7 +92,7 @@ def learner(
     cbs = [TrainEvalCallback(), Schedule(spec, batches), *([Autocast()] if spec.precision=='bf16' else []), *cbs]
     return Learner(dls, model, F.cross_entropy, sgd(spec), spec.lr, cbs=cbs, default_cbs=False)
 
-# %% ../nbs/05_train.ipynb #a44b1849
+# %% ../nbs/05_train.ipynb #5abb3e6b
 class AugmentBatch(Callback):
     "Augment the labelled images of each batch"
     order,run_valid = 4,False
@@ -107,7 +107,9 @@ class Average(Callback):
     def __init__(self, decay): self.decay = decay
     def before_fit(self): self.avg = {k: v.clone() for k,v in self.learn.model.state_dict().items()}
     def after_batch(self):
-        for k,v in self.learn.model.state_dict().items(): self.avg[k].lerp_(v, 1-self.decay) if v.is_floating_point() else self.avg[k].copy_(v)
+        i = self.learn.dls.train.i
+        d = min(self.decay, (1+i)/(10+i))
+        for k,v in self.learn.model.state_dict().items(): self.avg[k].lerp_(v, 1-d) if v.is_floating_point() else self.avg[k].copy_(v)
     def after_fit(self): self.learn.model.load_state_dict(self.avg)
     def state_dict(self): return self.avg
     def load_state_dict(self, s):
@@ -179,8 +181,18 @@ def _parts(task, spec, batches, purpose, extra):
     for o in extra: yield extras[o](spec, batches)
     if spec.ema: yield Average(spec.ema)
 
-# %% ../nbs/05_train.ipynb #3375be5d
+# %% ../nbs/05_train.ipynb #45b482c0
 def _is_task(init): return init.partition(':')[0] in tasks
+
+@cache
+def _embedded(name): return load_task(name).digest
+
+def init_digest(init:str): # Text
+    "Fingerprint of the weights, or of the images, that `Spec.init` names"
+    if init in ('random', 'imagenet'): return init
+    if _is_task(init): return load_task(init).digest if ':' in init else _embedded(init)
+    try: return digest(Path(init).expanduser().read_bytes())
+    except OSError as e: raise InputError(f'init {init}: {e.strerror}; give random, imagenet, a task or a file') from None
 
 def first_weights(
     spec:Spec,
@@ -200,12 +212,13 @@ def new_model(
     root:Path=None, # Folder of the cache; without it, weights that come from elsewhere are left out
 ):
     "An untrained model with all its parts"
-    model = build(spec.model, task, purpose('weights'), imagenet if spec.init=='imagenet' else None)
+    seen = spec.init!='random' and not _is_task(spec.init) and spec.model[:8]=='resnet18'
+    model = build(spec.model, task, purpose('weights'), imagenet if seen else None)
     if root and spec.init!='random': load_body(model[1], first_weights(spec, root), spec.init)
     for o in extra: extras[o].attach(model, task, purpose(o))
     return model
 
-# %% ../nbs/05_train.ipynb #5a340420
+# %% ../nbs/05_train.ipynb #9cb5dd54
 _not_training = 'task strategy scale budget initial per_cycle cycles level subset members'.split()
 
 def training_key(
@@ -217,8 +230,7 @@ def training_key(
 ): # Text of 16 hexadecimal digits
     "Name of the training in the cache"
     settings = {k: v for k,v in asdict(spec).items() if k not in _not_training and (extra or k[:3]!='ll_')}
-    if _is_task(spec.init): settings['init'] = load_task(spec.init).digest
-    elif spec.init not in ('random', 'imagenet'): settings['init'] = digest(Path(spec.init).expanduser().read_bytes())
+    settings['init'] = [init_digest(spec.init), spec.scale if _is_task(spec.init) else '']
     return digest(task.digest, settings, sorted(map(int, lbl)), cycle, member, list(extra), torch.get_num_threads(), __version__)
 
 # %% ../nbs/05_train.ipynb #64e2bc0a

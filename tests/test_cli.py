@@ -1,10 +1,12 @@
 "The command line: one clear line and status 2 for every mistake, and nothing written"
 import subprocess,sys
 
-import numpy as np, pytest
+import numpy as np, pytest, torch
 
 from deep_al_illusions.core import Spec
+from deep_al_illusions.data import load_task
 from deep_al_illusions.loop import run
+from deep_al_illusions.models import build
 
 # chkstyle: ignore-node
 mistakes = {
@@ -89,6 +91,28 @@ def test_a_report_keeps_studies_apart_and_touches_nothing_else(cli, runs, tmp_pa
     page = (tmp_path/'r.html').read_text()
     assert r.returncode==0 and 'epochs 1.' in page and 'epochs 2.' in page and '(one trial)' in page and 'mean of 2' not in page
     assert (tmp_path/'68_selection.ipynb').read_text()=='mine' and 'src="http' not in page and '<script' not in page
+
+# chkstyle: ignore-node
+parts = {
+    'one run, nothing bought': [dict(cycles=0)],
+    'no random': [dict(strategy='entropy', cycles=1), dict(strategy='entropy', ssl='uda', cycles=1)],
+    'random alone in three ways': [dict(budget='large', cycles=1, **o) for o in (dict(augment='none'), dict(augment='strong'), dict(ssl='uda'))],
+    'of different length': [dict(augment='strong', cycles=1), dict(ssl='uda', cycles=2), dict(init='digits', augment='strong', cycles=1)],
+    'weak beside strong': [dict(augment=o, ssl='none', cycles=1) for o in ('weak', 'strong')]+[dict(ssl='uda', augment='strong', cycles=1)]}
+
+@pytest.mark.parametrize('case', parts)
+def test_a_report_of_whatever_was_run(case, cli, runs, tmp_path, monkeypatch):
+    monkeypatch.setattr('deep_al_illusions.train.first_weights', lambda spec, root: build(spec.model, load_task('digits'), torch.Generator())[1].state_dict())
+    for kw in parts[case]: run(Spec(iterations=2, **kw), say=lambda o: None)
+    r = cli('dal-report', runs, '--out', tmp_path/'r.html')
+    assert r.returncode==0, r.stderr[-2000:]
+    assert 'Traceback' not in (tmp_path/'r.html').read_text()
+
+def test_the_tables_that_come_with_the_package_make_a_report(cli, runs, tmp_path):
+    r = cli('dal-report', '--out', tmp_path/'r.html')
+    page = (tmp_path/'r.html').read_text()
+    assert r.returncode==0 and all(f'Figure {i}:' in page or f'Figure {i} ' in page or f'figure {i}' in page for i in range(1, 10))
+    assert 'Not run yet' not in page
 
 def test_a_settings_file_that_is_no_settings_file(cli, tmp_path):
     (tmp_path/'settings.ini').write_text('threads = 1')

@@ -1,5 +1,6 @@
 "Every way of training: kill and resume, shared trainings, awkward sizes, transfer"
 import json
+from dataclasses import asdict, replace
 
 import numpy as np, pandas as pd, pytest, torch
 
@@ -151,3 +152,36 @@ def test_a_network_without_stages_cannot_predict_losses(monkeypatch):
     monkeypatch.setitem(__import__('deep_al_illusions.models', fromlist=['models']).models, 'flat', Flat)
     build('flat', load_task('digits'), torch.Generator())
     with pytest.raises(InputError, match='taps the stages'): check(Spec(model='flat', strategy='learn_loss'))
+
+def test_the_loss_module_learns_beside_training_signal_annealing(tmp_path):
+    spec = Spec(ssl='uda', tsa='linear', wd=0., warmup=0., **small)
+    before,after = (train(load_task('digits'), replace(spec, lr=lr), range(20), root=tmp_path, extra=['pred_loss'])[0][1].loss_net for lr in (0., .2))
+    assert not torch.equal(before.out.weight, after.out.weight)
+
+def test_weights_from_elsewhere_pass_the_check_of_learn_loss(tmp_path):
+    torch.save({k: v for k,v in WideResNet(10, 1).state_dict().items() if 'num_batches' not in k}, tmp_path/'w.pt')
+    check(Spec(strategy='learn_loss', init=str(tmp_path/'w.pt')))
+
+def test_weights_that_changed_are_not_taken_for_the_old(runs, tmp_path):
+    spec = Spec(init=str(tmp_path/'w.pt'), cycles=0, iterations=1)
+    for i in range(2):
+        torch.save(WideResNet(10, 1).state_dict(), tmp_path/'w.pt')
+        if i:
+            with pytest.raises(InputError, match='has changed since'): run(spec, **quiet)
+        else: run(spec, **quiet)
+
+def test_the_scale_of_the_pre_training_is_in_the_key():
+    task,kw = load_task('digits'),asdict(Spec(init='letters'))
+    assert training_key(task, Spec(**kw), [1])!=training_key(task, Spec(**kw|dict(scale='paper')), [1])
+
+def test_an_average_forgets_the_random_start(tmp_path):
+    _,res = train(load_task('digits'), Spec(ema=.999, iterations=100), range(200), root=tmp_path)
+    assert res['score']>.5
+
+@pytest.mark.parametrize('subset', [0, 9])
+def test_a_strategy_that_returns_ids_is_told_so(subset, runs, monkeypatch):
+    def by_id(outs, pool, generator):
+        assert len(pool)==20
+        return pool.unl.flip(0)
+    monkeypatch.setitem(strategies, 'by_id', by_id)
+    with pytest.raises(ValueError, match='is outside the'): run(Spec(strategy='by_id', subset=subset, per_cycle=2, cycles=1, iterations=1), **quiet)
