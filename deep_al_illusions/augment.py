@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .core import *
 
-# %% ../nbs/02_augment.ipynb #a13e20cf
+# %% ../nbs/02_augment.ipynb #e0e0915b
 class Augment:
     "A random change of images: `draw` decides, one row a sample, and `apply` does it"
     def __call__(self,
@@ -31,8 +31,9 @@ class Augment:
 def _ints(lo, hi, shape, g): return torch.randint(lo, hi, shape, generator=g, device=g.device)
 def _unif(shape, g): return torch.rand(shape, generator=g, device=g.device)
 
+# %% ../nbs/02_augment.ipynb #688ffccb
 def _choose(mask, a, b):
-    "`a` where `mask`, else `b`, both uint8; bitwise, which runs through many bytes at once, as `torch.where` does not"
+    "`a` where `mask`, else `b`, both uint8"
     return b^((b^a)&-mask.byte())
 
 # %% ../nbs/02_augment.ipynb #5f65d43c

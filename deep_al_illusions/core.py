@@ -72,14 +72,14 @@ def settings():
         if getattr(res, k)<lo: raise InputError(f'setting {k} must be at least {lo}, not {getattr(res, k)}')
     return res
 
-# %% ../nbs/00_core.ipynb #6268a422
+# %% ../nbs/00_core.ipynb #6390aaf5
 scales = Registry('scale', paper=dict(model='wrn-28-2', epochs=150, iterations=0, bs=64, lr=.03),
     pocket=dict(model='wrn-10-1', epochs=150, iterations=400, bs=32, lr=.2))
 for s in scales.values(): s.update(augment='none', lr_min=0., warmup=0., momentum=.9, nesterov=True, wd=5e-4, schedule='cosine', precision='fp32')
 
 _uda = dict(augment='weak', lr_min=1e-4, warmup=.1, confidence=.6, temperature=.5, ssl_weight=1., tsa='none', bn='separate', unlabelled='rest')
 regime_settings = dict(uda=dict(paper=_uda|dict(iterations=50_000, bs_unl=320), pocket=_uda|dict(iterations=400, bs_unl=64)))
-task_settings = dict(pocket=dict(digit_pairs=dict(iterations=800)))
+task_settings = dict(pocket=dict(digit_pairs=dict(iterations=800, bs_unl=32)))
 fine_tuning = dict(paper=dict(lr=.01), pocket=dict(lr=.07))
 
 # %% ../nbs/00_core.ipynb #72ce3a34
@@ -138,7 +138,7 @@ class Spec:
 
     def __post_init__(self): _complete(self)
 
-# %% ../nbs/00_core.ipynb #e2a02033
+# %% ../nbs/00_core.ipynb #ba595d20
 _ssl_only = 'bs_unl unlabelled confidence temperature ssl_weight tsa bn'.split()
 _least = dict(initial=1, per_cycle=1, cycles=0, trial=0, members=2, epochs=1, iterations=0, bs=1, bs_unl=1, lr=0, lr_min=0, momentum=0, wd=0,
     ssl_weight=0, ll_weight=0, ll_margin=0, subset=0, temperature=1e-3)
@@ -153,7 +153,7 @@ def _complete(s):
         if f.type is str and (v := getattr(s, f.name)) is not None: _cast(f, v)
     auto = scales[s.scale] | budget_of(s.scale, s.task, s.budget) | dict(device=settings().device) | regime_settings.get(s.ssl, {}).get(s.scale, {})
     if s.init!='random': auto |= fine_tuning[s.scale]
-    auto |= task_settings.get(s.scale, {}).get(s.task, {})
+    auto |= {k: v for k,v in task_settings.get(s.scale, {}).get(s.task, {}).items() if k in auto}
     if s.epochs is not None: auto['iterations'] = 0
     for f in fields(s):
         v = auto.get(f.name) if (v := getattr(s, f.name)) is None else v

@@ -52,16 +52,16 @@ presets = Registry('preset', **{f: grids_of(f) for f in figures}, all=[g for f i
     strategies=[dict(task='cifar10', strategy=['random', 'entropy', 'margin'], trial=[1, 2, 3])],
     lowest=[dict(task='cifar10', cycles=0, trial=[1, 2, 3, 4, 5], **ways[w]) for w in ('bare', 'raw', 'ssl')])
 
-# %% ../nbs/29_presets.ipynb #c5e12217
+# %% ../nbs/29_presets.ipynb #8bfb0b79
 selection = '''
 cifar10  large bare     random,entropy,learn_loss 1 2
 cifar10  large raw      random,entropy,learn_loss 1 2
 cifar10  large ssl      random,entropy            1 2
 cifar10  large transfer random                    1 2
 cifar10  low   raw      random,entropy            2 2
-cifar10  low   raw      ens_varr                  1 2
+cifar10  low   raw      core_set                  1 2
 cifar10  low   ssl      random,entropy            2 2
-cifar10  low   transfer random                    2 2
+cifar10  low   transfer random                    1 2
 cifar100 large bare     random,entropy            1 1
 cifar100 large raw      random,entropy            1 1
 cifar100 large ssl      random                    1 1

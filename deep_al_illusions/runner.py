@@ -117,7 +117,8 @@ def sweep(
             if reason := job.result() if job.status=='finished' else f'its process died ({job.status})': failed[run_id(s)] = reason
     return failed
 
-# %% ../nbs/30_runner.ipynb #7b3595d4
+# %% ../nbs/30_runner.ipynb #e52c8009
+_keep = 'study data task strategy ssl augment init scale budget trial'.split()
 def _tables(): return notebook('50_run').parent/'results'
 
 def results(
@@ -127,7 +128,8 @@ def results(
     root = Path(root or settings().runs_root)
     cycles,picks = load_runs(root)
     if len(cycles): return cycles,picks,f'{cycles.run.nunique()} finished runs in {root}'
-    return *(pd.read_csv(_tables()/f'{o}.csv') for o in ('cycles', 'picks')),'no finished runs here yet, so these are the tables that come with the package'
+    cycles,picks = (pd.read_csv(_tables()/f'{o}.csv') for o in ('cycles', 'picks'))
+    return cycles,picks.join(cycles.groupby('run')[_keep].first(), on='run'),'no finished runs here yet, so these are the tables that come with the package'
 
 def noted(
     root:Path, # Folder of run folders; the setting `runs_root` where it is `None`
@@ -137,11 +139,12 @@ def noted(
     root = Path(root or settings().runs_root)
     return load_notes(root, name) if len(load_runs(root)[0]) else pd.read_csv(_tables()/f'{name}.csv')
 
-# %% ../nbs/30_runner.ipynb #edfca7ca
+# %% ../nbs/30_runner.ipynb #4b320462
 def save_tables(root, out):
     "Write the finished runs below `root` as the tables that `results` and `noted` fall back on"
     tables = dict(zip(('cycles', 'picks'), load_runs(root)))|{o: load_notes(root, o) for o in ('audit', 'diagnostics')}
     tables['diagnostics'] = tables['diagnostics'].filter(regex='^(?!mask_rate_)')
+    tables['picks'] = tables['picks'][tables['picks'].trial==1][['run', 'ids', 'cycle', 'score']].round(4)
     for name,df in tables.items():
         with atomic(Path(out)/f'{name}.csv') as p: df.round(6).to_csv(p, index=False)
 

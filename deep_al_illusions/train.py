@@ -181,7 +181,7 @@ def _parts(task, spec, batches, purpose, extra):
     for o in extra: yield extras[o](spec, batches)
     if spec.ema: yield Average(spec.ema)
 
-# %% ../nbs/05_train.ipynb #45b482c0
+# %% ../nbs/05_train.ipynb #37740174
 def _is_task(init): return init.partition(':')[0] in tasks
 
 @cache
@@ -194,6 +194,7 @@ def init_digest(init:str): # Text
     try: return digest(Path(init).expanduser().read_bytes())
     except OSError as e: raise InputError(f'init {init}: {e.strerror}; give random, imagenet, a task or a file') from None
 
+# %% ../nbs/05_train.ipynb #426b96ed
 def first_weights(
     spec:Spec,
     root:Path, # Folder of the cache of trainings

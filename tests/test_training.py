@@ -45,7 +45,7 @@ def test_every_strategy_runs_semi_supervised(strategy, runs):
     assert len(pd.read_csv(folder/'cycles.csv'))==2
     d = pd.read_csv(folder/'diagnostics.csv')
     assert {*d.cycle}=={0, 1} and d.mask_rate.between(0, 1).all() and 'mask_rate_9' in d
-    assert pd.read_csv(folder/'audit.csv').by_chance.tolist()==[9/40]
+    assert 9/40<pd.read_csv(folder/'audit.csv').by_chance.item()<.35
     assert len(load_notes(runs, 'audit'))==1
 
 def test_member_0_of_an_ensemble_is_the_single_model(runs):
