@@ -381,6 +381,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'deep_al_illusions/train.py'),
                                          'deep_al_illusions.train._embedded': ('train.html#_embedded', 'deep_al_illusions/train.py'),
                                          'deep_al_illusions.train._fit': ('train.html#_fit', 'deep_al_illusions/train.py'),
+                                         'deep_al_illusions.train._groups': ('train.html#_groups', 'deep_al_illusions/train.py'),
                                          'deep_al_illusions.train._is_task': ('train.html#_is_task', 'deep_al_illusions/train.py'),
                                          'deep_al_illusions.train._parts': ('train.html#_parts', 'deep_al_illusions/train.py'),
                                          'deep_al_illusions.train._rng': ('train.html#_rng', 'deep_al_illusions/train.py'),

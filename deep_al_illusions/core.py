@@ -72,10 +72,10 @@ def settings():
         if getattr(res, k)<lo: raise InputError(f'setting {k} must be at least {lo}, not {getattr(res, k)}')
     return res
 
-# %% ../nbs/00_core.ipynb #6390aaf5
+# %% ../nbs/00_core.ipynb #8ed5adea
 scales = Registry('scale', paper=dict(model='wrn-28-2', epochs=150, iterations=0, bs=64, lr=.03),
     pocket=dict(model='wrn-10-1', epochs=150, iterations=400, bs=32, lr=.2))
-for s in scales.values(): s.update(augment='none', lr_min=0., warmup=0., momentum=.9, nesterov=True, wd=5e-4, schedule='cosine', precision='fp32')
+for s in scales.values(): s.update(augment='none', ll_lr=.03, lr_min=0., warmup=0., momentum=.9, nesterov=True, wd=5e-4, schedule='cosine', precision='fp32')
 
 _uda = dict(augment='weak', lr_min=1e-4, warmup=.1, confidence=.6, temperature=.5, ssl_weight=1., tsa='none', bn='separate', unlabelled='rest')
 regime_settings = dict(uda=dict(paper=_uda|dict(iterations=50_000, bs_unl=320), pocket=_uda|dict(iterations=400, bs_unl=64)))
@@ -93,7 +93,7 @@ def budget_of(scale:str, task:str, budget:str):
     if budget not in table: raise unknown('budget', budget, table)
     return dict(zip(('initial', 'per_cycle', 'cycles'), table[budget]))
 
-# %% ../nbs/00_core.ipynb #7a79a567
+# %% ../nbs/00_core.ipynb #a882f2e2
 @dataclass(frozen=True)
 class Spec:
     "Everything that the result of one run depends on, and nothing else"
@@ -132,16 +132,17 @@ class Spec:
     ssl_weight:float=None # ssl: weight of the unsupervised loss
     tsa:str=None          # ssl: training signal annealing: none, linear, log or exp
     bn:str=None           # ssl: batch normalisation over separate or joint forward passes
+    ll_lr:float=None      # learn_loss: base learning rate of the loss prediction module
     ll_weight:float=1.    # learn_loss: weight of the ranking loss
     ll_margin:float=1.    # learn_loss: margin of the ranking loss
     ll_stop:float=.6      # learn_loss: share of a training after which its gradient stops at the features
 
     def __post_init__(self): _complete(self)
 
-# %% ../nbs/00_core.ipynb #ba595d20
+# %% ../nbs/00_core.ipynb #57a1c7be
 _ssl_only = 'bs_unl unlabelled confidence temperature ssl_weight tsa bn'.split()
 _least = dict(initial=1, per_cycle=1, cycles=0, trial=0, members=2, epochs=1, iterations=0, bs=1, bs_unl=1, lr=0, lr_min=0, momentum=0, wd=0,
-    ssl_weight=0, ll_weight=0, ll_margin=0, subset=0, temperature=1e-3)
+    ssl_weight=0, ll_lr=0, ll_weight=0, ll_margin=0, subset=0, temperature=1e-3)
 _range = {k: (v, math.inf) for k,v in _least.items()} | {k: (0, 1) for k in ('warmup', 'confidence', 'll_stop')} | dict(ema=(0, .99999))
 _choice = dict(level=['image'], schedule=['cosine', 'poly'], precision=['fp32', 'bf16'], device=['cpu', 'cuda'], tsa=['none', 'linear', 'log', 'exp'],
     bn=['separate', 'joint'], unlabelled=['rest', 'all'])

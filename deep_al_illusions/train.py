@@ -54,25 +54,25 @@ class Batches:
         self.i,self.left = s['i'],s['left']
         self.g.set_state(s['g'])
 
-# %% ../nbs/05_train.ipynb #b85d0404
+# %% ../nbs/05_train.ipynb #dedc3119
 schedules = dict(cosine=lambda p: (1+math.cos(math.pi*p))/2, poly=lambda p: (1-p)**.9)
 
 class Schedule(Callback):
     "Set the learning rate of each iteration from `Spec.lr`, `lr_min`, `warmup` and `schedule`"
     order,run_valid = 20,False
     def __init__(self, spec:Spec, batches:Batches): self.spec,self.batches = spec,batches
-    def rate(self, i):
-        s,n = self.spec,self.batches.n_iter
+    def rate(self, i, lr=None):
+        s,n,lr = self.spec,self.batches.n_iter,self.spec.lr if lr is None else lr
         w = round(s.warmup*n)
-        return s.lr*i/w if i<w else s.lr_min+(s.lr-s.lr_min)*schedules[s.schedule]((i-w)/max(1, n-w))
-    def before_batch(self): self.opt.set_hyper('lr', self.rate(self.batches.i-1))
+        return lr*i/w if i<w else s.lr_min+(lr-s.lr_min)*schedules[s.schedule]((i-w)/max(1, n-w))
+    def before_batch(self): self.opt.set_hyper('lr', [self.rate(self.batches.i-1, o) for o in (self.spec.lr, self.spec.ll_lr)][:len(self.opt.param_lists)])
 
 # %% ../nbs/05_train.ipynb #c80ae988
 def sgd(spec:Spec): # An `opt_func` for `Learner`
     "torch's own SGD with the momentum and weight decay of `spec`, on all parameters"
     return partial(OptimWrapper, opt=torch.optim.SGD, momentum=spec.momentum, nesterov=spec.nesterov and spec.momentum>0, weight_decay=spec.wd)
 
-# %% ../nbs/05_train.ipynb #f0ff981d
+# %% ../nbs/05_train.ipynb #3881d7f7
 class Autocast(Callback):
     "Forward pass and loss in bfloat16 where it is safe; weights, statistics and updates stay in float32"
     order,run_valid = 10,False
@@ -80,6 +80,12 @@ class Autocast(Callback):
         self.ctx = torch.autocast(next(self.model.parameters()).device.type, torch.bfloat16)
         self.ctx.__enter__()
     def after_loss(self): self.ctx.__exit__(None, None, None)
+
+def _groups(model):
+    "The parameters of a model, and in a group of their own those of its loss prediction module"
+    own = [*getattr(model[1], 'loss_net', torch.nn.Module()).parameters()]
+    ids = {id(o) for o in own}
+    return [o for o in ([o for o in model.parameters() if id(o) not in ids], own) if o]
 
 def learner(
     model, # From `models.build`
@@ -90,7 +96,7 @@ def learner(
     "fastai's `Learner` with torch's SGD, our schedule and no metrics"
     dls = DataLoaders(batches, Batches(batches.x, batches.y, batches.ids, 1, 0, batches.g), device=batches.device)
     cbs = [TrainEvalCallback(), Schedule(spec, batches), *([Autocast()] if spec.precision=='bf16' else []), *cbs]
-    return Learner(dls, model, F.cross_entropy, sgd(spec), spec.lr, cbs=cbs, default_cbs=False)
+    return Learner(dls, model, F.cross_entropy, sgd(spec), spec.lr, splitter=_groups, cbs=cbs, default_cbs=False)
 
 # %% ../nbs/05_train.ipynb #5abb3e6b
 class AugmentBatch(Callback):

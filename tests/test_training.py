@@ -66,7 +66,7 @@ def test_no_training_starts_from_the_one_before(tmp_path):
 
 def test_the_loss_module_is_new_in_every_training(tmp_path):
     task = load_task('digits')
-    a,b = [train(task, Spec(iterations=1, lr=0.), range(20), c, root=tmp_path, extra=['pred_loss'])[0][1].loss_net.out.weight for c in (0, 1)]
+    a,b = [train(task, Spec(iterations=1, ll_lr=0.), range(20), c, root=tmp_path, extra=['pred_loss'])[0][1].loss_net.out.weight for c in (0, 1)]
     assert not torch.equal(a, b)
 
 # chkstyle: ignore-node
@@ -155,7 +155,7 @@ def test_a_network_without_stages_cannot_predict_losses(monkeypatch):
 
 def test_the_loss_module_learns_beside_training_signal_annealing(tmp_path):
     spec = Spec(ssl='uda', tsa='linear', wd=0., warmup=0., **small)
-    before,after = (train(load_task('digits'), replace(spec, lr=lr), range(20), root=tmp_path, extra=['pred_loss'])[0][1].loss_net for lr in (0., .2))
+    before,after = (train(load_task('digits'), replace(spec, ll_lr=o), range(20), root=tmp_path, extra=['pred_loss'])[0][1].loss_net for o in (0., .03))
     assert not torch.equal(before.out.weight, after.out.weight)
 
 def test_weights_from_elsewhere_pass_the_check_of_learn_loss(tmp_path):
