@@ -147,11 +147,12 @@ def spread(
     means = [r['mean'] for r in rows.values()]
     return max(means),min(means),f'{words}, against Random at {n} labels: {told}.'
 
-# %% ../nbs/32_plots.ipynb #7346409b
+# %% ../nbs/32_plots.ipynb #a2445ffc
 def worth_of_ssl(
     df:pd.DataFrame, # Trainings of one study, from `panels` with raw and ssl
 ): # Sentences
     "SSL-Random at the first budget against all strategies at the last, and what each way's strategies add"
+    df = df.drop_duplicates([*arm, 'trial', 'units'])
     lo = df.units.min()
     start = 100*df[(df.way=='ssl')&(df.strategy=='random')&(df.units==lo)].score.mean()
     raw = df[df.way=='raw']
