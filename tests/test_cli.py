@@ -1,12 +1,16 @@
 "The command line: one clear line and status 2 for every mistake, and nothing written"
 import subprocess,sys
 
-import numpy as np, pytest, torch
+import matplotlib, nbformat, numpy as np, pytest, torch
+
+matplotlib.use('agg')
+import matplotlib.pyplot as plt
 
 from deep_al_illusions.core import Spec
 from deep_al_illusions.data import load_task
 from deep_al_illusions.loop import run
 from deep_al_illusions.models import build
+from deep_al_illusions.runner import dal_run, dal_sweep, notebook, report_notebooks
 
 # chkstyle: ignore-node
 mistakes = {
@@ -33,12 +37,24 @@ mistakes = {
     'device': (['--device', 'tpu'], "unknown device 'tpu'"),
     'stray': (['digits'], "unexpected 'digits'")}
 
+def here(command, args, folder, capsys, monkeypatch):
+    "A command called in this process, which is faster than a new one; returns status and standard error"
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr('warnings.showwarning', print)
+    with pytest.raises(SystemExit) as e: command([str(o) for o in args])
+    return e.value.code,capsys.readouterr().err
+
 @pytest.mark.parametrize('case', mistakes)
-def test_dal_run(case, cli, runs, tmp_path):
+def test_dal_run(case, runs, tmp_path, capsys, monkeypatch):
     args,words = mistakes[case]
-    r = cli('dal-run', *args, cwd=tmp_path)
-    assert r.returncode==2 and words in r.stderr and r.stderr.strip().count('\n')==0, r.stderr
+    code,err = here(dal_run, args, tmp_path, capsys, monkeypatch)
+    assert code==2 and words in err and err.strip().count('\n')==0, err
     assert not runs.exists() and not (tmp_path/'data').exists()
+
+def test_a_mistake_on_a_real_command_line(cli, runs, tmp_path):
+    r = cli('dal-run', '--task', 'digit', cwd=tmp_path)
+    assert r.returncode==2 and "did you mean 'digits'" in r.stderr and r.stderr.strip().count('\n')==0, r.stderr
+    assert not runs.exists()
 
 def test_labels_out_of_range_and_corrupt_archive(cli, runs, tmp_path, arrays):
     np.savez(tmp_path/'a.npz', **arrays|dict(classes=np.array(['x', 'y'])))
@@ -67,15 +83,15 @@ sweeps = {
     'nested': (['k.yaml'], 'scale must be text')}
 
 @pytest.mark.parametrize('case', sweeps)
-def test_dal_sweep(case, cli, runs, tmp_path):
+def test_dal_sweep(case, runs, tmp_path, capsys, monkeypatch):
     (tmp_path/'g.yaml').write_text('strategi: random')
     (tmp_path/'h.yaml').write_text('- just\n- words')
     (tmp_path/'i.yaml').write_text('a: [1, 2')
     (tmp_path/'j.yaml').write_text('trial: []')
     (tmp_path/'k.yaml').write_text('scale: [[pocket]]')
     args,words = sweeps[case]
-    r = cli('dal-sweep', *args, cwd=tmp_path)
-    assert r.returncode==2 and words in r.stderr and r.stderr.strip().count('\n')==0, r.stderr
+    code,err = here(dal_sweep, args, tmp_path, capsys, monkeypatch)
+    assert code==2 and words in err and err.strip().count('\n')==0, err
     assert not runs.exists()
 
 def test_dal_report_of_nothing(cli, tmp_path):
@@ -100,19 +116,29 @@ parts = {
     'of different length': [dict(augment='strong', cycles=1), dict(ssl='uda', cycles=2), dict(init='digits', augment='strong', cycles=1)],
     'weak beside strong': [dict(augment=o, ssl='none', cycles=1) for o in ('weak', 'strong')]+[dict(ssl='uda', augment='strong', cycles=1)]}
 
+def drawn(runs):
+    "Every cell of the report notebooks, executed here; returns the text that they would show"
+    said = []
+    for name in report_notebooks:
+        env = {}
+        for c in nbformat.read(notebook(name), 4).cells:
+            if c.cell_type!='code': continue
+            exec(c.source, env)
+            if 'parameters' in c.metadata.get('tags', []): env |= dict(runs=str(runs or ''), Markdown=said.append, HTML=said.append)
+        plt.close('all')
+    return '\n'.join(said)
+
 @pytest.mark.parametrize('case', parts)
-def test_a_report_of_whatever_was_run(case, cli, runs, tmp_path, monkeypatch):
+def test_a_report_of_whatever_was_run(case, runs, monkeypatch):
+    monkeypatch.setattr('warnings.showwarning', print)
     monkeypatch.setattr('deep_al_illusions.train.first_weights', lambda spec, root: build(spec.model, load_task('digits'), torch.Generator())[1].state_dict())
     for kw in parts[case]: run(Spec(iterations=2, **kw), say=lambda o: None)
-    r = cli('dal-report', runs, '--out', tmp_path/'r.html')
-    assert r.returncode==0, r.stderr[-2000:]
-    assert 'Traceback' not in (tmp_path/'r.html').read_text()
+    assert 'finished runs in' in drawn(runs)
 
-def test_the_tables_that_come_with_the_package_make_a_report(cli, runs, tmp_path):
-    r = cli('dal-report', '--out', tmp_path/'r.html')
-    page = (tmp_path/'r.html').read_text()
-    assert r.returncode==0 and all(f'Figure {i}:' in page or f'Figure {i} ' in page or f'figure {i}' in page for i in range(1, 10))
-    assert 'Not run yet' not in page
+def test_the_tables_that_come_with_the_package_make_every_figure(runs, monkeypatch):
+    monkeypatch.setattr('warnings.showwarning', print)
+    text = drawn(None)
+    assert 'come with the package' in text and 'Not run yet' not in text
 
 def test_a_settings_file_that_is_no_settings_file(cli, tmp_path):
     (tmp_path/'settings.ini').write_text('threads = 1')
