@@ -2,6 +2,7 @@
 import json,re,shutil,subprocess,sys
 from pathlib import Path
 
+import yaml
 from nbdev.serve import proc_nbs
 
 root = Path(__file__).resolve().parent.parent
@@ -9,9 +10,8 @@ pages = ['protocol', 'deviations', 'cost', 'datasets', 'extend']
 
 def front_matter(text):
     "Title and description, which nbdev moves to a raw cell, as Markdown"
-    d = dict(re.findall(r'^(title|description):\s*(.*)$', text, re.M))
-    unquote = lambda s: s[1:-1].replace("''", "'") if s[:1] in '\'"' else s
-    return f'# {unquote(d.get("title", ""))}\n\n' + (f'> {unquote(d["description"])}' if 'description' in d else '')
+    d = yaml.safe_load(text.strip().strip('-')) or {}
+    return f'# {d.get("title", "")}\n\n' + (f'> {d["description"]}' if 'description' in d else '')
 
 def links(text):
     "nbdev's links from the root of a server, as relative ones with Sphinx's anchors"
