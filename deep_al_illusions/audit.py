@@ -5,13 +5,11 @@
 # %% auto #0
 __all__ = ['class_divergence', 'chance_divergence', 'tie_share', 'told_apart']
 
-# %% ../nbs/08a_audit.ipynb #902a1e04
+# %% ../nbs/08a_audit.ipynb #4a93358c
 import math
 
 import numpy as np, torch
 from torch import Tensor
-
-from .core import *
 
 # %% ../nbs/08a_audit.ipynb #b05999a3
 def class_divergence(

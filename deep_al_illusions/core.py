@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['scales', 'regime_settings', 'task_settings', 'fine_tuning', 'budgets', 'package', 'InputError', 'unknown', 'Registry',
            'settings', 'budget_of', 'Spec', 'make_spec', 'digest', 'run_id', 'generator', 'atomic', 'make_folder',
-           'write_json', 'provenance']
+           'write_json', 'downloading', 'provenance']
 
 # %% ../nbs/00_core.ipynb #4b31f5c8
 import configparser,difflib,hashlib,importlib.metadata,importlib.util,json,math,os,platform,re,secrets,socket,subprocess,warnings
@@ -139,7 +139,7 @@ class Spec:
 
     def __post_init__(self): _complete(self)
 
-# %% ../nbs/00_core.ipynb #57a1c7be
+# %% ../nbs/00_core.ipynb #b9f446aa
 _ssl_only = 'bs_unl unlabelled confidence temperature ssl_weight tsa bn'.split()
 _least = dict(initial=1, per_cycle=1, cycles=0, trial=0, members=2, epochs=1, iterations=0, bs=1, bs_unl=1, lr=0, lr_min=0, momentum=0, wd=0,
     ssl_weight=0, ll_lr=0, ll_weight=0, ll_margin=0, subset=0, temperature=1e-3)
@@ -157,10 +157,11 @@ def _complete(s):
     auto |= {k: v for k,v in task_settings.get(s.scale, {}).get(s.task, {}).items() if k in auto}
     if s.epochs is not None: auto['iterations'] = 0
     for f in fields(s):
-        v = auto.get(f.name) if (v := getattr(s, f.name)) is None else v
-        if f.name not in _ssl_only or f.name in auto: object.__setattr__(s, f.name, _cast(f, v))
-        elif v is not None and s.ssl!='none': object.__setattr__(s, f.name, _cast(f, v))
-        elif v is not None: raise InputError(f'{f.name} has no meaning without semi-supervised training; add ssl=uda')
+        v = getattr(s, f.name)
+        if v is None: v = auto.get(f.name)
+        if f.name in _ssl_only and v is None: continue
+        if f.name in _ssl_only and s.ssl=='none': raise InputError(f'{f.name} has no meaning without semi-supervised training; add ssl=uda')
+        object.__setattr__(s, f.name, _cast(f, v))
     for k,(lo,hi) in _range.items():
         if (v := getattr(s, k)) is not None and not lo<=v<=hi: raise InputError(f'{k} must be {_words(lo, hi)}, not {v}')
     for k,ok in _choice.items():
@@ -239,6 +240,19 @@ def make_folder(path:Path):
 def write_json(path, obj):
     "`obj` as JSON in `path`, atomically"
     with atomic(path) as p: p.write_text(json.dumps(obj, indent=1)+'\n')
+
+# %% ../nbs/00_core.ipynb #81568ba3
+@contextmanager
+def downloading(
+    root:Path, # Folder that the files are to be in
+):
+    "Limit how long the network may be silent inside the block; a new folder that stays empty is removed"
+    had,timeout = root.is_dir(),socket.getdefaulttimeout()
+    socket.setdefaulttimeout(30)
+    try: yield
+    finally:
+        socket.setdefaulttimeout(timeout)
+        if not had and root.is_dir() and not any(root.iterdir()): root.rmdir()
 
 # %% ../nbs/00_core.ipynb #00103340
 package = Path(importlib.util.find_spec('deep_al_illusions').origin).parent

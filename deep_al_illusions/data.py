@@ -6,8 +6,8 @@
 __all__ = ['tasks', 'accuracy', 'Task', 'digits', 'digit_pairs', 'letters', 'cifar10', 'cifar100', 'npz', 'folder', 'load_task',
            'stamp']
 
-# %% ../nbs/01_data.ipynb #12b54018
-import itertools,socket,zipfile,zlib
+# %% ../nbs/01_data.ipynb #2c8ac44a
+import itertools,zipfile,zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass,field
 from functools import cached_property
@@ -123,17 +123,14 @@ def letters(name='letters'):
     names = [chr(o+i) for o in (65, 97) for i in range(26)]
     return Task(name, names, *_print(names, [(-4, -3), (4, 2)]), *_print(names, [(0, 0)]), breaks=('flip',))
 
-# %% ../nbs/01_data.ipynb #1fe0f71e
+# %% ../nbs/01_data.ipynb #40dc30b9
 def _torchvision(cls, root):
     "`(train, test)` data sets of torchvision's class `cls`, downloaded to `root` where missing"
-    had,timeout = root.is_dir(),socket.getdefaulttimeout()
-    socket.setdefaulttimeout(30)
-    try: return [cls(root, train=o, download=True) for o in (True, False)]
+    try:
+        with downloading(root): return [cls(root, train=o, download=True) for o in (True, False)]
     except (OSError, RuntimeError, EOFError, zlib.error) as e:
-        if not had and root.is_dir() and not any(root.iterdir()): root.rmdir()
         there = f'{cls.filename} in {root} is not the published file' if (root/cls.filename).exists() else f'no {cls.filename} in {root}'
         raise InputError(f'{cls.__name__.lower()}: {there}, and no download ({e}); put the archive from {cls.url} into {root}') from None
-    finally: socket.setdefaulttimeout(timeout)
 
 def _cifar(name, sets, **kw):
     xy = [o for d in sets for o in (torch.from_numpy(d.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(d.targets))]

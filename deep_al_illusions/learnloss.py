@@ -69,7 +69,7 @@ class LearnLoss(Callback):
         pred = self.model[1].loss_net([o.detach() for o in self.seen] if late else self.seen)
         self.learn.loss_grad = self.loss_grad+s.ll_weight*ranking_loss(pred.float(), losses, s.ll_margin)
 
-# %% ../nbs/07_learnloss.ipynb #c74de1b7
+# %% ../nbs/07_learnloss.ipynb #5a167ae4
 def attach(model, task, generator):
     "Add a `LossNet` that fits `model`, initialised from the generator"
     norm,net = model
@@ -77,9 +77,7 @@ def attach(model, task, generator):
     was = model.training
     with tapped(net) as outs,torch.no_grad(): model.eval()(task.x_train[:1].to(next(net.parameters()).device))
     model.train(was)
-    with torch.random.fork_rng():
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        net.loss_net = LossNet([o.shape[1] for o in outs])
+    with global_random(generator): net.loss_net = LossNet([o.shape[1] for o in outs])
 LearnLoss.attach = staticmethod(attach)
 
 # %% ../nbs/07_learnloss.ipynb #ef2c6f17

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['imagenet', 'models', 'Block', 'WideResNet', 'Normalize', 'ResNet18', 'imagenet_weights', 'file_weights', 'load_body',
-           'build', 'predict']
+           'global_random', 'build', 'predict']
 
-# %% ../nbs/04_models.ipynb #27c1fefe
-import pickle,re,socket
+# %% ../nbs/04_models.ipynb #d90faccc
+import pickle,re
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch, torch.nn.functional as F
@@ -85,27 +86,25 @@ class ResNet18(nn.Module):
         return x.mean((2, 3))
     def forward(self, x:Tensor): return self.fc(self.features(x))
 
-# %% ../nbs/04_models.ipynb #7cf36e48
+# %% ../nbs/04_models.ipynb #79226989
 imagenet = dict(mean=[.485, .456, .406], std=[.229, .224, .225])
+_unreadable = (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError)
+def _brief(e): return ' '.join(str(e).split())[:80]
 
 def imagenet_weights():
     "State of torchvision's ResNet-18 trained on ImageNet"
     from torchvision.models import ResNet18_Weights
-    url,root,timeout = ResNet18_Weights.IMAGENET1K_V1.url,settings().data_root,socket.getdefaulttimeout()
-    had,path = root.is_dir(),root/url.rpartition('/')[2]
-    socket.setdefaulttimeout(30)
-    try: return torch.hub.load_state_dict_from_url(url, model_dir=str(root), map_location='cpu', check_hash=True, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as e:
-        if not had and root.is_dir() and not any(root.iterdir()): root.rmdir()
-        raise InputError(f'no ImageNet weights: put {path.name} from {url} into {root} ({" ".join(str(e).split())[:80]})') from None
-    finally: socket.setdefaulttimeout(timeout)
+    url,root = ResNet18_Weights.IMAGENET1K_V1.url,settings().data_root
+    try:
+        with downloading(root):
+            return torch.hub.load_state_dict_from_url(url, model_dir=str(root), map_location='cpu', check_hash=True, weights_only=True)
+    except _unreadable as e: raise InputError(f'no ImageNet weights: put {url.rpartition("/")[2]} from {url} into {root} ({_brief(e)})') from None
 
-# %% ../nbs/04_models.ipynb #de49d68c
+# %% ../nbs/04_models.ipynb #a6060679
 def file_weights(path):
     "State of a network from a file of `torch.save`: a state dict, or one of our cached trainings"
     try: sd = torch.load(Path(path).expanduser(), map_location='cpu', weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as e:
-        raise InputError(f'init {path}: no weights there ({" ".join(str(e).split())[:80]}); give random, imagenet, a task or a file') from None
+    except _unreadable as e: raise InputError(f'init {path}: no weights there ({_brief(e)}); give random, imagenet, a task or a file') from None
     sd = sd.get('model', sd) if isinstance(sd, dict) else {}
     return {k.removeprefix('1.'): v for k,v in sd.items() if torch.is_tensor(v)}
 
@@ -117,7 +116,14 @@ def load_body(net, sd, where=''):
     if bad: raise InputError(f'init {where}: the weights are of another network: {bad[0]} is missing or of another shape; give the model they belong to')
     net.load_state_dict({k: sd[k] for k in want}, strict=False)
 
-# %% ../nbs/04_models.ipynb #1dced80b
+# %% ../nbs/04_models.ipynb #9694865e
+@contextmanager
+def global_random(generator:torch.Generator):
+    "PyTorch's global random state, seeded from `generator` inside the block and as it was after it"
+    with torch.random.fork_rng():
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        yield
+
 models = Registry('model')
 
 def _net(name, n_classes):
@@ -136,8 +142,7 @@ def build(
 )->nn.Sequential: # `Normalize`, then a network with `features`, `stages` and `head`
     "A freshly initialised model for the task; the global random state is left as it was"
     stats = stats or dict(mean=task.mean, std=task.std)
-    with torch.random.fork_rng():
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    with global_random(generator):
         return nn.Sequential(Normalize(**stats), _net(name, len(task.classes))).to(memory_format=torch.channels_last)
 
 # %% ../nbs/04_models.ipynb #8e7c1752

@@ -117,8 +117,8 @@ def sweep(
             if reason := job.result() if job.status=='finished' else f'its process died ({job.status})': failed[run_id(s)] = reason
     return failed
 
-# %% ../nbs/30_runner.ipynb #e52c8009
-_keep = 'study data task strategy ssl augment init scale budget trial'.split()
+# %% ../nbs/30_runner.ipynb #ca389475
+def _any_finished(root): return any(finished(o.parent) for o in root.glob('*/DONE'))
 def _tables(): return notebook('50_run').parent/'results'
 
 def results(
@@ -129,15 +129,16 @@ def results(
     cycles,picks = load_runs(root)
     if len(cycles): return cycles,picks,f'{cycles.run.nunique()} finished runs in {root}'
     cycles,picks = (pd.read_csv(_tables()/f'{o}.csv') for o in ('cycles', 'picks'))
-    return cycles,picks.join(cycles.groupby('run')[_keep].first(), on='run'),'no finished runs here yet, so these are the tables that come with the package'
+    return cycles,picks.join(cycles.groupby('run')[identity].first(), on='run'),'no finished runs here yet, so these are the tables that come with the package'
 
+# %% ../nbs/30_runner.ipynb #e0294a41
 def noted(
     root:Path, # Folder of run folders; the setting `runs_root` where it is `None`
     name:str, # audit or diagnostics
 ): # DataFrame
     "What `loop.load_notes` finds in the runs that `results` shows"
     root = Path(root or settings().runs_root)
-    return load_notes(root, name) if len(load_runs(root)[0]) else pd.read_csv(_tables()/f'{name}.csv')
+    return load_notes(root, name) if _any_finished(root) else pd.read_csv(_tables()/f'{name}.csv')
 
 # %% ../nbs/30_runner.ipynb #4b320462
 def save_tables(root, out):
@@ -218,7 +219,7 @@ def dal_run(argv=None):
     root = args.pop('runs', None)
     print('run folder:', run(make_spec(**args), root))
 
-# %% ../nbs/30_runner.ipynb #1e85ed83
+# %% ../nbs/30_runner.ipynb #15061860
 @command
 def dal_sweep(argv=None):
     "Carry out all the runs of a preset or of a YAML grid, several at a time; what is finished is skipped"
@@ -245,5 +246,5 @@ def dal_report(argv=None):
     named = a.runs or a.named
     root = Path(named) if named else settings().runs_root
     if named and not root.is_dir(): raise InputError(f'no folder {root}; give the folder that dal-sweep wrote, or none for the setting runs_root')
-    if named and not any(map(finished, (o for o in root.iterdir() if o.is_dir()))): raise InputError(f'no finished runs in {root}; start some with dal-sweep')
+    if named and not _any_finished(root): raise InputError(f'no finished runs in {root}; start some with dal-sweep')
     print('report:', report(root, a.out))

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['schedules', 'regimes', 'extras', 'Batches', 'Schedule', 'sgd', 'Autocast', 'learner', 'AugmentBatch', 'Average',
-           'load_pt', 'Checkpoint', 'Bar', 'evaluate', 'init_digest', 'first_weights', 'new_model', 'training_key',
-           'keep_memory', 'train']
+           'load_pt', 'Checkpoint', 'Bar', 'evaluate', 'is_task', 'init_digest', 'first_weights', 'new_model',
+           'training_key', 'keep_memory', 'train']
 
 # %% ../nbs/05_train.ipynb #aa0f3f0e
 import ctypes,math,pickle,time
@@ -187,8 +187,8 @@ def _parts(task, spec, batches, purpose, extra):
     for o in extra: yield extras[o](spec, batches)
     if spec.ema: yield Average(spec.ema)
 
-# %% ../nbs/05_train.ipynb #37740174
-def _is_task(init): return init.partition(':')[0] in tasks
+# %% ../nbs/05_train.ipynb #9dd62948
+def is_task(init): return init.partition(':')[0] in tasks
 
 @cache
 def _embedded(name): return load_task(name).digest
@@ -196,18 +196,18 @@ def _embedded(name): return load_task(name).digest
 def init_digest(init:str): # Text
     "Fingerprint of the weights, or of the images, that `Spec.init` names"
     if init in ('random', 'imagenet'): return init
-    if _is_task(init): return load_task(init).digest if ':' in init else _embedded(init)
+    if is_task(init): return load_task(init).digest if ':' in init else _embedded(init)
     try: return digest(Path(init).expanduser().read_bytes())
     except OSError as e: raise InputError(f'init {init}: {e.strerror}; give random, imagenet, a task or a file') from None
 
-# %% ../nbs/05_train.ipynb #426b96ed
+# %% ../nbs/05_train.ipynb #4d38ab6f
 def first_weights(
     spec:Spec,
     root:Path, # Folder of the cache of trainings
 ): # State dict of the network that `Spec.init` names
     "The weights to start from, trained here where they are those of another task"
     if spec.init=='imagenet': return imagenet_weights()
-    if not _is_task(spec.init): return file_weights(spec.init)
+    if not is_task(spec.init): return file_weights(spec.init)
     other = Spec(task=spec.init, scale=spec.scale, model=spec.model, device=spec.device, precision=spec.precision, augment='weak', epochs=30, trial=0)
     task = load_task(spec.init)
     return train(task, other, range(len(task.y_train)), root=root)[0][1].state_dict()
@@ -219,13 +219,13 @@ def new_model(
     root:Path=None, # Folder of the cache; without it, weights that come from elsewhere are left out
 ):
     "An untrained model with all its parts"
-    seen = spec.init!='random' and not _is_task(spec.init) and spec.model[:8]=='resnet18'
+    seen = spec.init!='random' and not is_task(spec.init) and spec.model[:8]=='resnet18'
     model = build(spec.model, task, purpose('weights'), imagenet if seen else None)
     if root and spec.init!='random': load_body(model[1], first_weights(spec, root), spec.init)
     for o in extra: extras[o].attach(model, task, purpose(o))
     return model
 
-# %% ../nbs/05_train.ipynb #9cb5dd54
+# %% ../nbs/05_train.ipynb #bcdc950c
 _not_training = 'task strategy scale budget initial per_cycle cycles level subset members'.split()
 
 def training_key(
@@ -237,7 +237,7 @@ def training_key(
 ): # Text of 16 hexadecimal digits
     "Name of the training in the cache"
     settings = {k: v for k,v in asdict(spec).items() if k not in _not_training and (extra or k[:3]!='ll_')}
-    settings['init'] = [init_digest(spec.init), spec.scale if _is_task(spec.init) else '']
+    settings['init'] = [init_digest(spec.init), spec.scale if is_task(spec.init) else '']
     return digest(task.digest, settings, sorted(map(int, lbl)), cycle, member, list(extra), torch.get_num_threads(), __version__)
 
 # %% ../nbs/05_train.ipynb #64e2bc0a

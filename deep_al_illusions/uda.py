@@ -82,14 +82,14 @@ class UDA(Callback):
         self.learn.loss_grad = self.loss_grad+s.ssl_weight*loss
         self.note(mask, self.z[0].argmax(1)==self.yu)
 
-# %% ../nbs/06_uda.ipynb #cd992cd1
+# %% ../nbs/06_uda.ipynb #29a7cca6
 @patch
 def note(self:UDA, mask, right):
     "Count the images seen, counted in, and right; twenty times a training, add a row"
     self.counts.index_add_(1, self.yu, torch.stack([torch.ones_like(mask), mask, right, mask&right]).float())
     i,n = self.lbl.i,self.lbl.n_iter
     if i*20//n==(i-1)*20//n: return
-    seen,kept,right,both = (self.counts.sum(1)).tolist()
+    seen,kept,right,both = self.counts.sum(1).tolist()
     each = (self.counts[1]/self.counts[0]).tolist()
     row = dict(iteration=i, mask_rate=kept/seen, pseudo_accuracy=right/seen, kept_accuracy=both/kept if kept else math.nan)
     self.rows.append(row|{f'mask_rate_{c}': o for c,o in enumerate(each)})

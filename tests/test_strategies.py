@@ -126,7 +126,7 @@ def test_k_center_greedy_picks_as_brute_force_in_float64(seed):
     x = (torch.randn(n+m, d, generator=g)*10**torch.empty(()).uniform_(-2, 2, generator=g)).relu()+[0, 1000, -1e5][seed%3]
     x[:n//4] = x[0].clone()
     pool,lbl,k = x[:n].double(),x[n:].double(),min(n, 150)
-    dist = (pool-(lbl if m else pool.mean(0))[:,None] if m else (pool-pool.mean(0))[None]).square().sum(2).amin(0)
+    dist = (pool-(lbl if m else pool.mean(0, keepdim=True))[:,None]).square().sum(2).amin(0)
     want = []
     for i in range(k):
         want.append(int(dist.argmax()))

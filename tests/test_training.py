@@ -8,7 +8,7 @@ from deep_al_illusions.acquire import strategies
 from deep_al_illusions.core import InputError, Spec, digest, generator
 from deep_al_illusions.data import Task, load_task
 from deep_al_illusions.loop import check, load_notes, run
-from deep_al_illusions.models import ResNet18, WideResNet, build
+from deep_al_illusions.models import ResNet18, WideResNet, build, models
 from deep_al_illusions.pool import Pool
 from deep_al_illusions.train import Bar, Batches, regimes, train, training_key
 
@@ -149,7 +149,7 @@ def test_a_network_without_stages_cannot_predict_losses(monkeypatch):
             self.head = torch.nn.Linear(768, n)
         def features(self, x): return x.flatten(1)
         def forward(self, x): return self.head(self.features(x))
-    monkeypatch.setitem(__import__('deep_al_illusions.models', fromlist=['models']).models, 'flat', Flat)
+    monkeypatch.setitem(models, 'flat', Flat)
     build('flat', load_task('digits'), torch.Generator())
     with pytest.raises(InputError, match='taps the stages'): check(Spec(model='flat', strategy='learn_loss'))
 
