@@ -28,7 +28,7 @@ def accuracy(
     "Accuracy in 0..1"
     return confusion.trace().item()/confusion.sum().item()
 
-# %% ../nbs/01_data.ipynb #5b3651b8
+# %% ../nbs/01_data.ipynb #a584a1cf
 @dataclass(repr=False)
 class Task:
     "Images, targets, metric and label costs of one classification problem"
@@ -42,6 +42,8 @@ class Task:
     mean:list=None         # A channel, in 0..1; from `x_train` where left out
     std:list=None          # A channel, in 0..1; from `x_train` where left out
     metric:callable=accuracy # C x C confusion matrix to a score
+    kind = 'classification'
+    unit = 'labels'
     costs:Tensor=field(init=False) # N, float64: price of each label
 
     def __post_init__(self):
@@ -56,6 +58,9 @@ class Task:
     def __repr__(self):
         n,c,h,w = self.x_train.shape
         return f'{self.name}: {n} train, {len(self.y_test)} test, {len(self.classes)} classes, {h} x {w}'
+    def at(self, spec, root=None):
+        "The task as a run with these settings sees it"
+        return self
     @cached_property
     def digest(self): return digest([self.classes, self.mean, self.std, getattr(self.metric, '__name__', '')], self.x_train, self.y_train, self.x_test, self.y_test)
 
@@ -223,23 +228,24 @@ def folder(name):
     if extra := set(names['test'])-set(names['train']): raise InputError(f'{name}: test has classes that train has not: {", ".join(sorted(extra))}')
     return Task(name, names['train'], *_folder(root/'train', names['train'], size, name), *_folder(root/'test', names['train'], size, name))
 
-# %% ../nbs/01_data.ipynb #eba9eccf
-tasks = Registry('task', digits=digits, digit_pairs=digit_pairs, letters=letters, cifar10=cifar10, cifar100=cifar100, npz=npz, folder=folder)
+# %% ../nbs/01_data.ipynb #ac72696c
+tasks = Registry('task', digits=digits, digit_pairs=digit_pairs, letters=letters, cifar10=cifar10, cifar100=cifar100, npz=npz, folder=folder,
+    **{o: f'deep_al_illusions.regions:{o}' for o in segmentation})
 
 def load_task(
     name:str, # As in `Spec.task`
 ): # A `Task`; its images on the CPU
     "The task called `name`, or an `InputError` that says what is wrong with it"
     kind,_,path = name.partition(':')
-    if kind in ('npz', 'folder') and not path: raise InputError(f'task {kind!r} needs a path: {kind}:PATH')
-    if path and kind in ('digits', 'digit_pairs', 'letters', 'cifar10', 'cifar100'): raise InputError(f'task {kind!r} takes no path: --task {kind}')
+    if kind in ('npz', 'folder', 'camvid', 'masks') and not path: raise InputError(f'task {kind!r} needs a path: {kind}:PATH')
+    if path and kind in ('digits', 'digit_pairs', 'letters', 'cifar10', 'cifar100', 'scenes'): raise InputError(f'task {kind!r} takes no path: --task {kind}')
     return tasks[kind](name)
 
-# %% ../nbs/01_data.ipynb #22415c82
+# %% ../nbs/01_data.ipynb #8633cb36
 @patch
 def to(self:Task, device:str):
     "Move the images to `device` where they fit; returns the task"
-    parts = 'x_train y_train x_test y_test'.split()
+    parts = [o for o in ('x_train', 'y_train', 'x_test', 'y_test') if torch.is_tensor(getattr(self, o))]
     size = sum(getattr(self, o).nbytes for o in parts)
     if device=='cuda' and size*2>torch.cuda.mem_get_info()[0]: return self
     for o in parts: setattr(self, o, getattr(self, o).to(device))
@@ -251,6 +257,6 @@ def stamp(
     "Fingerprint of the names, sizes and times of the user's files"
     kind,_,path = name.partition(':')
     if not path: return ''
-    root = _find(path if kind=='npz' else _sized(name)[0], kind)
-    files = [root] if root.is_file() else sorted(p for p in root.rglob('*') if p.is_file())
-    return digest([(str(p.relative_to(root)), p.stat().st_size, p.stat().st_mtime_ns) for p in files])
+    roots = [_find(o, kind) for o in (path if kind=='npz' else _sized(name)[0]).split(',' if kind=='masks' else '\0')]
+    files = [(r, p) for r in roots for p in ([r] if r.is_file() else sorted(o for o in r.rglob('*') if o.is_file()))]
+    return digest([(str(p.relative_to(r)), p.stat().st_size, p.stat().st_mtime_ns) for r,p in files])

@@ -31,7 +31,7 @@ class LossNet(nn.Module):
     ): # B
         return self.out(torch.cat([F.relu(f(t.mean((2, 3)))) for f,t in zip(self.layers, taps)], 1))[:,0]
 
-# %% ../nbs/07_learnloss.ipynb #c3f16fe9
+# %% ../nbs/07_learnloss.ipynb #495a061f
 def ranking_loss(
     pred:Tensor, # B, predicted losses
     loss:Tensor, # B, true losses
@@ -40,10 +40,10 @@ def ranking_loss(
     "Mean hinge loss over the pairs of a batch (eq. 2 of Yoo and Kweon)"
     n = len(pred)//2
     d,sign = [o[:n]-o.flip(0)[:n] for o in (pred, loss.detach())]
-    sign = sign.sign()
+    sign = sign.sign().nan_to_num(0)
     return (F.relu(margin-sign*d)*sign.abs()).sum()/sign.abs().sum().clamp(min=1)
 
-# %% ../nbs/07_learnloss.ipynb #7844cd7c
+# %% ../nbs/07_learnloss.ipynb #5169c36c
 @contextmanager
 def tapped(net): # List that holds the outputs of the stages after each forward pass
     "Tap the stages of `net` inside the block"
@@ -57,7 +57,7 @@ def tapped(net): # List that holds the outputs of the stages after each forward 
 class LearnLoss(Callback):
     "Train a `LossNet` on the labelled images; after `Spec.ll_stop` its gradient no longer reaches the network"
     order,run_valid = 6,False
-    def __init__(self, spec:Spec, batches:Batches): self.spec,self.batches = spec,batches
+    def __init__(self, task, spec:Spec, batches:Batches): self.task,self.spec,self.batches = task,spec,batches
     def before_fit(self):
         self.ctx = tapped(self.model[1])
         self.outs = self.ctx.__enter__()
@@ -65,17 +65,17 @@ class LearnLoss(Callback):
     def after_pred(self): self.seen = [o[:len(self.y)].float() for o in self.outs]
     def after_loss(self):
         s,late = self.spec,self.batches.i>self.spec.ll_stop*self.batches.n_iter
-        losses = F.cross_entropy(self.pred.float(), self.y, reduction='none')
+        losses = self.task.losses(self.pred.float(), self.y)
         pred = self.model[1].loss_net([o.detach() for o in self.seen] if late else self.seen)
         self.learn.loss_grad = self.loss_grad+s.ll_weight*ranking_loss(pred.float(), losses, s.ll_margin)
 
-# %% ../nbs/07_learnloss.ipynb #5a167ae4
+# %% ../nbs/07_learnloss.ipynb #a73c4087
 def attach(model, task, generator):
     "Add a `LossNet` that fits `model`, initialised from the generator"
     norm,net = model
     if not len(getattr(net, 'stages', ())): raise InputError('learn_loss taps the stages of a network, and this one has none; use a wrn or resnet18')
     was = model.training
-    with tapped(net) as outs,torch.no_grad(): model.eval()(task.x_train[:1].to(next(net.parameters()).device))
+    with tapped(net) as outs,torch.no_grad(): model.eval()(torch.zeros(1, 3, 64, 64, device=next(net.parameters()).device))
     model.train(was)
     with global_random(generator): net.loss_net = LossNet([o.shape[1] for o in outs])
 LearnLoss.attach = staticmethod(attach)

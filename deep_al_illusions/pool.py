@@ -33,25 +33,31 @@ def unl(self:Pool)->Tensor: # Int64, ascending
     keep[self.lbl] = False
     return keep.nonzero()[:,0]
 
-# %% ../nbs/03_pool.ipynb #896bfd53
+# %% ../nbs/03_pool.ipynb #cfd0a5fc
 @patch
 def buy(self:Pool,
     order, # Positions in `unl`, best first
     budget:float, # What may be spent, in the unit of `costs`
     costs:Tensor=None, # `n` prices, one an item of the whole pool; 1 each where left out
+    last:str='fits', # An item that does not fit ends the purchase (fits), is passed over (skip), or is bought as the last one (over)
+    short:bool=False, # May the order end before the budget?
 )->Pool: # A new `Pool`
     "Label items in the given order until the budget is spent"
-    unl,new,spent = self.unl,{},0.
+    unl,new,spent,dear = self.unl,{},0.,[]
     for o in order if budget>0 else ():
         o = int(o)
         if not 0<=o<len(unl): raise ValueError(f'position {o} is outside the {len(unl)} unlabelled items')
         if o in new: raise ValueError(f'position {o} repeats in the order')
         price = 1. if costs is None else costs[unl[o]].item()
-        if spent+price>budget: break
+        if spent+price>budget and last!='over':
+            dear.append(price)
+            if last=='fits' and new: break
+            continue
         new[o],spent = int(unl[o]),spent+price
-        if spent==budget: break
+        if spent>=budget: break
     else:
-        if spent<budget: raise InputError(f'the order ended after {len(new)} items with {spent:g} of {budget:g} spent; lower the budget')
+        if dear and not new: raise InputError(f'a budget of {budget:g} buys nothing: the cheapest of {len(dear)} items costs {min(dear):g}; raise it, or let the last purchase exceed it (last=over)')
+        if spent<budget and not dear and not short: raise InputError(f'the order ended after {len(new)} items with {spent:g} of {budget:g} spent; lower the budget')
     return Pool(self.n, self.lbl+[*new.values()], self.cost+spent)
 
 # %% ../nbs/03_pool.ipynb #d54f78d0

@@ -1,0 +1,103 @@
+"The click model on bad input, and what no mask may break"
+import numpy as np, pytest
+from scipy import ndimage
+
+from deep_al_illusions.clicks import *
+from deep_al_illusions.core import InputError
+
+def mask_of(seed, size=(90, 110), n=3):
+    "Smooth random classes, some of them in one another, and some void"
+    rng = np.random.default_rng(seed)
+    w = ndimage.gaussian_filter(rng.normal(size=size), 5)
+    m = np.digitize(w, np.quantile(w, np.linspace(0, 1, n+2)[1:-1])).astype(np.uint8)
+    m[ndimage.gaussian_filter(rng.normal(size=size), 4)>.1] = void
+    return m
+
+masks = [mask_of(s) for s in range(40)]
+
+# chkstyle: ignore-node
+@pytest.mark.parametrize('mask,words', [
+    (np.zeros((4, 4)), 'float64'), (np.zeros((4, 4, 3), int), '(4, 4, 3)'), (np.zeros((0, 4), int), '(0, 4)'), (np.zeros(4, int), '(4,)'),
+    (np.full((4, 4), -1), '-1..-1'), (np.full((4, 4), 300), '300..300'), ([['a']], 'whole numbers'), (None, 'whole numbers')])
+def test_bad_masks(mask, words):
+    for f in polygons, n_clicks, approximate:
+        with pytest.raises(InputError) as e: f(mask, 2)
+        assert words in str(e.value)
+
+# chkstyle: ignore-node
+@pytest.mark.parametrize('kw,words', [
+    (dict(tolerance=-1), 'at least 0, not -1'), (dict(tolerance=float('nan')), 'not nan'), (dict(tolerance=float('inf')), 'not inf'),
+    (dict(convention='papr'), "did you mean 'paper'"), (dict(background=255), '0..254 or None'), (dict(background=-1), '0..254 or None')])
+def test_bad_settings(kw, words):
+    for f in (lambda **k: n_clicks(masks[0], **k)),(lambda **k: outlines(masks, **k)):
+        with pytest.raises(InputError) as e: f(**(dict(tolerance=2)|kw))
+        assert words in str(e.value)
+
+def test_a_bad_mask_is_named_in_any_process():
+    bad = masks*4
+    bad[130] = np.zeros((3, 3))
+    for workers in 1,2:
+        with pytest.raises(InputError, match='mask 130: .*float64'): outlines(bad, 2, workers=workers)
+
+def test_nothing_to_do():
+    for f in (lambda: outlines([], 2)),(lambda: trade_off([])),(lambda: calibrate([])):
+        with pytest.raises(InputError, match='no masks'): f()
+    empty = [np.zeros((5, 7), np.uint8), np.full((3, 3), void, np.uint8)]
+    o = outlines(empty, 2)
+    assert len(o)==0 and o.shapes.tolist()==[[5,7],[3,3]] and len(o.of(1))==0
+    assert (o.paint(0, o.of(0))==0).all() and polygons(empty[1], 2, background=None)==[]
+    with pytest.raises(InputError, match='is void'): trade_off(empty[1:])
+    with pytest.raises(InputError, match='class 3, of 2'): trade_off(masks, (2,), n_classes=2)
+
+@pytest.mark.parametrize('convention', [*conventions])
+@pytest.mark.parametrize('background', [0, 1, None])
+class TestInvariants:
+    def test_tolerance_0_is_the_mask(self, convention, background):
+        c = Convention(**{**vars(conventions[convention]), 'holes': True, 'min_area': 0})
+        for m in masks[:8]: assert (approximate(m, 0, c, background)==m)[m!=void].all()
+
+    def test_turned_and_flipped(self, convention, background):
+        for tol,eps in (0, .02),(3, .15):
+            n = np.array([[n_clicks(f(m), tol, convention, background) for f in (np.asarray, np.rot90, np.flipud, np.transpose)] for m in masks[:8]]).sum(0)
+            assert abs(n/n[0]-1).max()<eps
+
+    def test_clicks_fall_with_tolerance(self, convention, background):
+        df = trade_off(masks[:10], (0, 1, 2, 4, 8, 16), convention=convention, background=background)
+        assert (np.diff(df.total)<0).all() and (np.diff(df.miou)<0).all()
+
+    def test_components(self, convention, background):
+        c = conventions[convention]
+        for m in masks[:8]:
+            ps = polygons(m, 3, convention, background)
+            assert [(p.cls, p.at) for p in ps]==sorted((p.cls, p.at) for p in ps)
+            for p in ps:
+                lab,_ = ndimage.label(m==p.cls, np.ones((3, 3)) if c.connectivity==8 else None)
+                mine = lab==lab[p.at]
+                assert p.area==mine.sum()>=c.min_area and mine.ravel().argmax()==p.at[0]*m.shape[1]+p.at[1]
+                assert p.clicks==sum(len(r)+c.closing for r in (p.points, *p.holes)) and p.points.dtype==np.float32
+
+    def test_workers_and_file(self, convention, background, tmp_path):
+        a,b = (outlines(masks, 2, convention, background, workers=w) for w in (1, 3))
+        a.save(tmp_path/'o.npz')
+        for o in b,Outlines.load(tmp_path/'o.npz'):
+            for k,v in vars(a).items(): assert np.array_equal(v, getattr(o, k)) and v.dtype==getattr(o, k).dtype
+        assert a.clicks.sum()==sum(n_clicks(m, 2, convention, background) for m in masks)
+
+def test_least_price(): assert n_clicks(np.eye(8, dtype=int), 2, Convention(min_clicks=3))==24
+
+def test_other_types_of_mask():
+    for t in bool,np.int64,np.int8: assert n_clicks((masks[0]==1).astype(t), 2)==n_clicks((masks[0]==1).astype(np.uint8), 2)
+    m = masks[0][::2,::-1]
+    assert n_clicks(m, 2)==n_clicks(m.copy(), 2)
+
+def test_parts_paint_what_they_hold():
+    m,o = masks[0],outlines(masks, 1)
+    ids = o.of(0)[::2]
+    part = o.paint(0, ids, void)
+    assert (part==paint([o.polygon(p) for p in ids], m.shape, void)).all() and set(np.unique(part))<={*o.cls[ids].tolist(), void}
+
+def test_input_stays_as_it_was():
+    m = masks[0].copy()
+    m.flags.writeable = False
+    for k in conventions: approximate(m, 2, k)
+    assert np.array_equal(m, masks[0])
