@@ -174,13 +174,14 @@ class Spec:
 
     def __post_init__(self): _complete(self)
 
-# %% ../nbs/00_core.ipynb #ca9c2b84
+# %% ../nbs/00_core.ipynb #2aa14e24
 _needs = {o: why for names,why in (('bs_unl confidence unlabelled', 'semi-supervised training; add ssl=uda, or ssl=s4gan for segmentation'),
     ('temperature ssl_weight tsa bn', 'ssl=uda'), ('fm_weight st_weight st_warmup d_lr legacy control', 'ssl=s4gan'),
     ('tolerance convention labels candidates last crop norm head_rate aggregate threshold reading ensemble', f'a segmentation task: {", ".join(segmentation)}'))
     for o in names.split()}
 _least = dict(initial=0, per_cycle=0, cycles=0, trial=0, members=2, epochs=1, iterations=0, bs=1, bs_unl=1, lr=0, lr_min=0, momentum=0, wd=0,
-    ssl_weight=0, ll_lr=0, ll_weight=0, ll_margin=0, subset=0, temperature=1e-3, tolerance=0, crop=8, head_rate=0, threshold=0, fm_weight=0, st_weight=0, d_lr=0)
+    ssl_weight=0, ll_lr=0, ll_weight=0, ll_margin=0, subset=0, temperature=1e-3,
+    tolerance=0, crop=8, head_rate=0, threshold=0, fm_weight=0, st_weight=0, d_lr=0)
 _range = {k: (v, math.inf) for k,v in _least.items()} | {k: (0, 1) for k in ('warmup', 'confidence', 'll_stop', 'st_warmup')} | dict(ema=(0, .99999))
 _choice = dict(level=['image', 'polygon'], labels=['approximated', 'original'], candidates=['truth', 'prediction'], last=['fits', 'skip', 'over'],
     norm=['train', 'affine', 'eval'], aggregate=['count', 'mean', 'max'], reading=['log_c', 'minmax', 'nats'], ensemble=['entropies', 'probabilities'], schedule=['cosine', 'poly'], precision=['fp32', 'bf16'], device=['cpu', 'cuda'], tsa=['none', 'linear', 'log', 'exp'],

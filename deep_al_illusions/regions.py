@@ -6,7 +6,7 @@
 __all__ = ['Labels', 'NormMode', 'pixel_entropy', 'aggregated', 'pixel_maps', 'by_pixel_entropy', 'by_ens_entropy', 'by_d_score',
            'in_rounds', 'reprice']
 
-# %% ../nbs/24_regions.ipynb #4f0435d4
+# %% ../nbs/24_regions.ipynb #6667759b
 import copy,math
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +25,6 @@ from .loop import ledger_columns
 from .pool import *
 from .s4gan import *
 from .segdata import *
-from .train import Batches
 from . import __version__
 
 # %% ../nbs/24_regions.ipynb #b960dfe5

@@ -7,7 +7,6 @@ from deep_al_illusions.acquire import Outs, k_center_greedy, register, strategie
 from deep_al_illusions.core import InputError, Spec
 from deep_al_illusions.data import load_task
 from deep_al_illusions.learnloss import LearnLoss
-from deep_al_illusions.loop import outputs
 from deep_al_illusions.models import build, predict
 from deep_al_illusions.pool import Pool
 
@@ -96,7 +95,7 @@ def test_scoring_is_in_evaluation_mode_without_augmentation():
     task,ids = load_task('digits'),torch.arange(100, 150)
     model = model_of(task)
     state = {k: v.clone() for k,v in model.state_dict().items()}
-    outs,rng = outputs(model, task, ids, needs, lbl=[1,2,3], members=[model_of(task)]),torch.get_rng_state()
+    outs,rng = task.outputs(model, Spec(), needs, ids, Pool(1297, [1,2,3]), [model_of(task)]),torch.get_rng_state()
     assert model.training and all(torch.equal(v, state[k]) for k,v in model.state_dict().items()) and torch.equal(rng, torch.get_rng_state())
     norm,net = model.eval()
     with torch.no_grad(): f = net.features(norm(task.x_train[ids]))
@@ -107,9 +106,10 @@ def test_scoring_is_in_evaluation_mode_without_augmentation():
 def test_scoring_is_independent_of_batch_size_and_order(monkeypatch):
     task,ids = load_task('digits'),torch.arange(100, 150)
     model = model_of(task).eval()
-    a,c = outputs(model, task, ids, needs, lbl=[1,2]),outputs(model, task, ids.flip(0), needs, lbl=[1,2])
+    pool = Pool(1297, [1,2])
+    a,c = (task.outputs(model, Spec(), needs, o, pool) for o in (ids, ids.flip(0)))
     for mod in 'loop','learnloss': monkeypatch.setattr(f'deep_al_illusions.{mod}.predict', partial(predict, bs=7))
-    b = outputs(model, task, ids, needs, lbl=[1,2])
+    b = task.outputs(model, Spec(), needs, ids, pool)
     for k in needs: torch.testing.assert_close(getattr(a, k), getattr(b, k), rtol=1e-4, atol=1e-5)
     for k in 'probs','embs','pred_loss': torch.testing.assert_close(getattr(a, k), getattr(c, k).flip(0), rtol=1e-4, atol=1e-5)
 
@@ -117,7 +117,7 @@ def test_logits_that_are_not_finite_are_one_line():
     task = load_task('digits')
     model = model_of(task)
     with torch.no_grad(): model[1].head.bias[3] = float('inf')
-    with pytest.raises(InputError, match='not finite'): outputs(model, task, torch.arange(5), ['probs'])
+    with pytest.raises(InputError, match='not finite'): task.outputs(model, Spec(), ['probs'], torch.arange(5))
 
 @pytest.mark.parametrize('seed', range(12))
 def test_k_center_greedy_picks_as_brute_force_in_float64(seed):
