@@ -421,7 +421,7 @@ class Crops(Batches):
         self.bs,self.size,self.scale,self.flip = bs,size,scale,flip
         self.fill = torch.tensor(fill, dtype=torch.float32, device=device).reshape(1, 3, 1, 1)
 
-# %% ../nbs/20_segdata.ipynb #6e78c08f
+# %% ../nbs/20_segdata.ipynb #53512165
 @patch
 def _draw(self:Crops, shapes):
     "B x S row and column coordinates of the crops from images of the B x 2 `shapes`; random numbers are drawn whether used or not"
@@ -430,7 +430,7 @@ def _draw(self:Crops, shapes):
     shapes = torch.tensor(shapes, dtype=torch.float64)
     scaled = (shapes*k[:,None]).round()
     at = (u[1:3].T*((scaled-s).clamp(min=0)+1)).floor()
-    rows,cols = ((at[:,d:d+1]+steps)*(shapes/scaled)[:,d:d+1] for d in (0, 1))
+    rows,cols = ((at[:,d:d+1]+steps)*shapes[:,d:d+1]/scaled[:,d:d+1] for d in (0, 1))
     return rows,torch.where((u[3]<.5)[:,None], cols.flip(1), cols) if self.flip else cols
 
 @patch
