@@ -246,8 +246,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'deep_al_illusions/deeplab.py'),
                                            'deep_al_illusions.deeplab._conv': ('deeplab.html#_conv', 'deep_al_illusions/deeplab.py'),
                                            'deep_al_illusions.deeplab._stacks': ('deeplab.html#_stacks', 'deep_al_illusions/deeplab.py'),
-                                           'deep_al_illusions.deeplab.coco_weights': ( 'deeplab.html#coco_weights',
-                                                                                       'deep_al_illusions/deeplab.py'),
                                            'deep_al_illusions.deeplab.evaluate': ('deeplab.html#evaluate', 'deep_al_illusions/deeplab.py'),
                                            'deep_al_illusions.deeplab.image_losses': ( 'deeplab.html#image_losses',
                                                                                        'deep_al_illusions/deeplab.py'),

@@ -6,10 +6,12 @@
 __all__ = ['Labels', 'NormMode', 'pixel_entropy', 'aggregated', 'pixel_maps', 'by_pixel_entropy', 'by_ens_entropy', 'by_d_score',
            'in_rounds', 'reprice']
 
-# %% ../nbs/24_regions.ipynb #6667759b
+# %% ../nbs/24_regions.ipynb #9b5e01ce
 import copy,math
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from warnings import warn
 
 import numpy as np, pandas as pd, torch
 from fastai.callback.core import Callback
@@ -27,10 +29,10 @@ from .s4gan import *
 from .segdata import *
 from . import __version__
 
-# %% ../nbs/24_regions.ipynb #b960dfe5
+# %% ../nbs/24_regions.ipynb #9d8eac14
 def _outlines(task, spec, root):
     "The polygons of the task's label maps, from `root/outlines` where they have been made before"
-    key = digest(task.digest, spec.tolerance, spec.convention, task.background, __version__)
+    key = digest(task.digest, spec.tolerance, asdict(conventions[spec.convention]), task.background, __version__)
     kept = task.__dict__.setdefault('made', {})
     path = Path(root)/'outlines'/f'{key}.npz' if root else None
     if key not in kept:
@@ -67,7 +69,7 @@ def first_set(self:SegTask, spec:Spec, generator)->Pool:
     "Random images until the first budget is spent"
     return Pool(len(self.costs)).buy(torch.randperm(self.n_images, generator=generator), self.amounts(spec)[0], self.costs, spec.last)
 
-# %% ../nbs/24_regions.ipynb #87a1f3dd
+# %% ../nbs/24_regions.ipynb #fdf60c5d
 @patch
 def gives(self:SegTask, spec:Spec): # Fields of `Outs`
     if spec.level=='polygon': return ['pixels', 'ens_pixels']
@@ -77,6 +79,7 @@ def gives(self:SegTask, spec:Spec): # Fields of `Outs`
 def check(self:SegTask, spec:Spec):
     "Raise an `InputError` for settings that segmentation cannot have"
     if spec.augment=='strong': raise InputError('augment strong is for classification; segmentation has none (crops) and weak (scaled and flipped crops)')
+    if spec.scale=='paper' and spec.init=='random': warn('the paper starts from weights trained on COCO; without init=FILE this run starts from random ones')
     if spec.level=='image' and spec.candidates=='prediction': raise InputError('candidates prediction needs level=polygon')
     for k,have,some in zip(('initial', 'per_cycle'), self.amounts(spec), (self.costs[:self.n_images], self.costs if spec.level=='polygon' else self.costs[:self.n_images])):
         if have<some.min() and spec.last!='over':
@@ -268,7 +271,7 @@ def by_d_score(outs:Outs, pool:Pool, generator)->Order:
     "The images with the least convincing predictions first (Sec. 4.2)"
     return rank(-outs.d_score, generator)
 
-# %% ../nbs/24_regions.ipynb #eb8bc3f6
+# %% ../nbs/24_regions.ipynb #f6cd5b07
 def in_rounds(
     order, # Positions, best first
     images, # Image of each position
@@ -279,7 +282,7 @@ def in_rounds(
     df = pd.DataFrame(dict(image=np.asarray(images)[pos], rnd=0))
     df['rnd'] = df.groupby('image').cumcount()
     df['chance'] = torch.rand(len(pos), generator=generator, dtype=torch.float64).numpy()
-    by = df.sort_values(['rnd', 'chance']).index.to_numpy()
+    by = df.sort_values(['rnd', 'chance']).index.to_numpy(copy=True)
     return Order(np.asarray(pos)[by], None if scores is None else torch.as_tensor(scores)[by])
 
 @patch
