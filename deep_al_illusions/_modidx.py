@@ -432,6 +432,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                              'deep_al_illusions/regions.py'),
                                            'deep_al_illusions.regions.SegTask.crops': ( 'regions.html#segtask.crops',
                                                                                         'deep_al_illusions/regions.py'),
+                                           'deep_al_illusions.regions.SegTask.drawn_by': ( 'regions.html#segtask.drawn_by',
+                                                                                           'deep_al_illusions/regions.py'),
                                            'deep_al_illusions.regions.SegTask.embed': ( 'regions.html#segtask.embed',
                                                                                         'deep_al_illusions/regions.py'),
                                            'deep_al_illusions.regions.SegTask.first_set': ( 'regions.html#segtask.first_set',

@@ -73,7 +73,7 @@ def settings():
         if getattr(res, k)<lo: raise InputError(f'setting {k} must be at least {lo}, not {getattr(res, k)}')
     return res
 
-# %% ../nbs/00_core.ipynb #4a76144c
+# %% ../nbs/00_core.ipynb #65d1152a
 scales = Registry('scale', paper=dict(model='wrn-28-2', epochs=150, iterations=0, bs=64, lr=.03),
     pocket=dict(model='wrn-10-1', epochs=150, iterations=400, bs=32, lr=.2))
 for s in scales.values(): s.update(augment='none', ll_lr=.03, lr_min=0., warmup=0., momentum=.9, nesterov=True, wd=5e-4, schedule='cosine', precision='fp32')
@@ -81,17 +81,17 @@ for s in scales.values(): s.update(augment='none', ll_lr=.03, lr_min=0., warmup=
 _uda = dict(augment='weak', lr_min=1e-4, warmup=.1, confidence=.6, temperature=.5, ssl_weight=1., tsa='none', bn='separate', unlabelled='rest')
 regime_settings = dict(uda=dict(kind='classification', paper=_uda|dict(iterations=50_000, bs_unl=320), pocket=_uda|dict(iterations=400, bs_unl=64)))
 _s4gan = dict(bs=8, bs_unl=8, unlabelled='rest', confidence=.6, fm_weight=.1, st_weight=1., st_warmup=.1, d_lr=1e-4, legacy=False, control=False)
-regime_settings |= dict(s4gan=dict(kind='segmentation', paper=_s4gan|dict(iterations=10_000), pocket=_s4gan|dict(iterations=400, confidence=.55, st_warmup=.5, d_lr=1e-3)))
+regime_settings |= dict(s4gan=dict(kind='segmentation', paper=_s4gan|dict(iterations=10_000), pocket=_s4gan|dict(iterations=400, confidence=.55, st_warmup=.33, d_lr=1e-3)))
 task_settings = dict(pocket=dict(digit_pairs=dict(iterations=800, bs_unl=32)))
 fine_tuning = dict(paper=dict(lr=.01), pocket=dict(lr=.07))
 
-# %% ../nbs/00_core.ipynb #d375d2cd
+# %% ../nbs/00_core.ipynb #d0ea8a62
 segmentation = ['scenes', 'voc', 'camvid', 'masks']
 _seg = dict(augment='weak', schedule='poly', nesterov=False, convention='paper', labels='approximated', candidates='truth', last='fits', head_rate=10.,
     aggregate='count', threshold=.6, reading='log_c', ensemble='entropies')
 segmentation_settings = dict(
     paper=_seg|dict(model='deeplab-101', bs=10, lr=2.5e-4, ll_lr=2.5e-3, tolerance=10., crop=321, norm='affine'),
-    pocket=_seg|dict(model='deeplab-18-16', iterations=300, bs=8, lr=.02, ll_lr=.02, tolerance=2., crop=65, norm='train', head_rate=1.))
+    pocket=_seg|dict(model='deeplab-18-16', iterations=400, bs=8, lr=.02, ll_lr=.02, tolerance=2., crop=65, norm='train', head_rate=1.))
 
 def kind_of(task:str): # classification or segmentation
     "Kind of the task of that name"

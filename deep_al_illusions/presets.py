@@ -42,20 +42,21 @@ def grids_of(figure:str): # List of grids, in the paper's own terms
     return [dict(task=task, budget=budget, strategy=s, trial=[*range(1, n+1)], **ways[w], **(dict(cycles=4) if 'transfer' in names else {}))
         for w in names.split() for s,n in few.items()]
 
-# %% ../nbs/29_presets.ipynb #1aeb6fe2
+# %% ../nbs/29_presets.ipynb #bcc4ea4c
 pixel_ways = dict(raw=dict(augment='weak'), ssl=dict(ssl='s4gan'), control=dict(ssl='s4gan', control=True))
 coco = 'resnet101COCO-41f33a49.pth'
 
 def pixels(strategy, trials, ways='raw ssl', **kw): # List of grids
     "Segmentation runs of some strategies, for each of the ways of training"
-    return [dict(task='voc', init=coco, strategy=strategy, trial=[*range(1, trials+1)], **pixel_ways[w], **kw) for w in ways.split()]
+    trials = trials if isinstance(trials, list) else [*range(1, trials+1)]
+    return [dict(task='voc', init=coco, strategy=strategy, trial=trials, **pixel_ways[w], **kw) for w in ways.split()]
 
 both = ['random', 'entropy']
 pixel_figures = dict(fig10=[], fig11=[], fig12=pixels('entropy', 1, 'raw')+pixels('random', 1, 'ssl'), fig14=pixels('entropy', 1, 'raw', level='polygon'),
     fig13=pixels([*both, 'learn_loss'], 3)+pixels('ens_ent', 2)+pixels('d_score', 3, 'ssl'), fig15=pixels(both, 3)+pixels(both, 3, level='polygon'))
 studies = dict(labels=pixels('random', 3, 'raw', initial=1, cycles=0, labels=['original', 'approximated']),
     aggregation=pixels(both, 3, 'raw')+pixels('entropy', 3, 'raw', aggregate=['mean', 'max'])+pixels('entropy', 3, 'raw', threshold=[.2, .4, .8]),
-    s4gan=pixels('random', 5, 'raw ssl control', cycles=0))
+    s4gan=pixels('random', [4, 5, 6, 7, 8], 'raw ssl control', cycles=0))
 
 # %% ../nbs/29_presets.ipynb #0ce85791
 stand_in = dict(paper={}, pocket={'cifar10': 'digits', 'cifar100': 'digit_pairs', 'imagenet': 'letters', 'resnet18': scales['pocket']['model'], 'voc': 'scenes', coco: 'random'})

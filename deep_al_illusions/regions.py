@@ -29,10 +29,11 @@ from .s4gan import *
 from .segdata import *
 from . import __version__
 
-# %% ../nbs/24_regions.ipynb #9d8eac14
+# %% ../nbs/24_regions.ipynb #2ffa73f1
 def _outlines(task, spec, root):
     "The polygons of the task's label maps, from `root/outlines` where they have been made before"
     key = digest(task.digest, spec.tolerance, asdict(conventions[spec.convention]), task.background, __version__)
+    if 'drawn' in task.__dict__: return task.drawn
     kept = task.__dict__.setdefault('made', {})
     path = Path(root)/'outlines'/f'{key}.npz' if root else None
     if key not in kept:
@@ -54,6 +55,15 @@ def at(self:SegTask, spec:Spec, root=None):
     task.costs = torch.from_numpy(np.concatenate([whole, o.clicks, np.ones(n*asked)]).astype(np.float64))
     task.image_of = torch.from_numpy(np.concatenate([np.arange(n), o.image, *[np.arange(n)]*asked]).astype(np.int64))
     task.unit = 'clicks'
+    return task
+
+# %% ../nbs/24_regions.ipynb #6f2e8883
+@patch
+def drawn_by(self:SegTask, people:Outlines):
+    "The task with polygons that people drew, for `at` to sell"
+    if len(people.shapes)!=len(self.y_train): raise InputError(f'{len(people.shapes)} annotations for {len(self.y_train)} training images; give one an image, in their order')
+    task = copy.copy(self)
+    task.drawn,task.digest = people,digest(self.digest, *(torch.from_numpy(np.ascontiguousarray(v)) for v in vars(people).values()))
     return task
 
 # %% ../nbs/24_regions.ipynb #a0a1bc72
