@@ -8,11 +8,12 @@ from PIL import Image
 from deep_al_illusions.clicks import conventions, polygons
 from deep_al_illusions.core import InputError, Spec, digest, run_id
 from deep_al_illusions.data import load_task
-from deep_al_illusions.deeplab import pixel_logits, pixel_probs
+from deep_al_illusions.deeplab import pixel_logits, pixel_loss, pixel_probs
 from deep_al_illusions.loop import buy_next, check, columns, finished, run
 from deep_al_illusions.models import build
 from deep_al_illusions.pool import Pool
 from deep_al_illusions.regions import Labels, pixel_maps, reprice
+from deep_al_illusions.segdata import SegTask
 from deep_al_illusions.train import Bar, train
 
 pytestmark = pytest.mark.filterwarnings('ignore:.*no test pixel of', 'ignore:.*use of fork')
@@ -55,6 +56,12 @@ def result(folder):
 
 # prices
 
+def left_over(task, spec, ids, cycle):
+    "Prices of what could still be bought"
+    n,had = task.n_images,np.isin(np.arange(len(task.costs)), ids)
+    if cycle and spec.level=='polygon': return task.costs[n:][~had[n:]&~had[task.image_of[n:]]]
+    return task.costs[:n][~had[:n]]
+
 def audit_of_prices(folder, spec, task):
     "Every purchase within its budget, paid once, and in the ledger"
     task,(ids,cycle,score) = task.at(spec),bought(folder)
@@ -62,6 +69,8 @@ def audit_of_prices(folder, spec, task):
     for c,b in enumerate(budgets):
         p = paid[cycle==c]
         assert len(p) and (p.sum()-p[-1]<b if spec.last=='over' else p.sum()<=b)
+        if spec.last=='over' and spec.candidates=='truth': assert p.sum()>=b
+        if spec.last=='skip' and spec.candidates=='truth': assert b-p.sum()<left_over(task, spec, ids[cycle<=c], c).min()
     assert len({*ids.tolist()})==len(ids)
     whole,parts = {*ids[ids<n].tolist()},task.image_of[ids[ids>=n]].tolist()
     assert not whole&{*parts} and (spec.level=='polygon')==(max(ids)>=n) and (ids[cycle==0]<n).all()
@@ -149,6 +158,13 @@ def test_nothing_bought_is_no_label(name, task):
     k = t.n_images+len(t.outlines)
     lab = Labels(t, [k+3])
     assert (lab[3]==255).all() and not len(lab.images)
+
+def test_unlabelled_crops_show_no_label(name, task):
+    t = task.at(made(name))
+    t.labels = Labels(t, [1, 4])
+    for labelled in True,False:
+        y = torch.cat([y for _,y in t.crops(torch.tensor([1, 2]), 4, 6, torch.Generator(), labelled)])
+        assert (y!=255).any()==labelled
 
 # what a query may see
 
@@ -302,15 +318,21 @@ def test_reprice_of_an_empty_picture(name, task):
 
 @pytest.mark.parametrize('kw', [dict(), s4gan])
 def test_images_with_hardly_a_label_give_finite_losses(kw, drawn, tmp_path, monkeypatch):
+    seen = []
+    def noted(self, z, y):
+        seen.append(pixel_loss(z, y))
+        return seen[-1]
+    monkeypatch.setattr(SegTask, 'loss', noted)
     for p in sorted(drawn.rglob('*.png')):
         a = np.array(Image.open(p))
-        if 'labels' in p.parts and 'train' in p.parts: a[6*(int(p.stem)%2):] = 255
+        if 'labels' in p.parts and 'train' in p.parts: a[6*(int(p.stem)%4==1):] = 255
         q = tmp_path/'d'/p.relative_to(drawn)
         q.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(a).save(q)
     (tmp_path/'d/classes.txt').write_text('\n'.join('background a b c d e f'.split()))
-    spec = made(f'masks:{tmp_path}/d/images,{tmp_path}/d/labels', strategy='learn_loss', labels='original', iterations=8, initial=4, per_cycle=2, **kw)
+    spec = made(f'masks:{tmp_path}/d/images,{tmp_path}/d/labels', strategy='learn_loss', labels='original', iterations=8, bs=2, initial=4, per_cycle=2, **kw)
     with pytest.warns(UserWarning, match='are void'): task = load_task(spec.task).at(spec)
     model,res = train(task, spec, range(6), root=tmp_path, extra=['pred_loss'])
     outs = task.outputs(model, spec, ['pred_loss', 'pixels'], torch.arange(20))
-    assert all(v.isfinite().all() for v in [*model.state_dict().values(), outs.pred_loss, outs.pixels]) and np.isfinite(res['loss'])
+    assert all(v.isfinite().all() for v in [*model.state_dict().values(), outs.pred_loss, outs.pixels, *seen]) and np.isfinite(res['loss'])
+    assert 0 in seen and max(seen)>0
