@@ -91,6 +91,12 @@ def check(self:SegTask, spec:Spec):
     if spec.augment=='strong': raise InputError('augment strong is for classification; segmentation has none (crops) and weak (scaled and flipped crops)')
     if spec.scale=='paper' and spec.init=='random': warn('the paper starts from weights trained on COCO; without init=FILE this run starts from random ones')
     if spec.level=='image' and spec.candidates=='prediction': raise InputError('candidates prediction needs level=polygon')
+    most = math.log(len(self.classes)) if spec.reading=='nats' else 1
+    if spec.aggregate=='count' and spec.threshold>=most:
+        raise InputError(f'no pixel has an entropy above threshold {spec.threshold:g}: with reading {spec.reading} it is at most {most:.3g}; lower threshold')
+    if spec.ssl=='s4gan' and not spec.control:
+        for what,side in ('crops', spec.crop),('images for d_score', self.outlines.shapes.min() if spec.strategy=='d_score' else 16):
+            if side<16: raise InputError(f'ssl s4gan needs {what} of at least 16 pixels a side, not {side}')
     for k,have,some in zip(('initial', 'per_cycle'), self.amounts(spec), (self.costs[:self.n_images], self.costs if spec.level=='polygon' else self.costs[:self.n_images])):
         if have<some.min() and spec.last!='over':
             raise InputError(f'{k} of {have:g} clicks is below the cheapest item, which costs {some.min():g}; raise it, or let the last purchase exceed it (last=over)')
@@ -223,7 +229,9 @@ def offered(self:SegTask, model, pool:Pool, spec:Spec): # Positions in `pool.unl
     where = ((unl>=n)&~torch.isin(self.image_of[unl], torch.tensor([o for o in pool.lbl if o<n]))).nonzero()[:,0]
     if spec.candidates=='truth': return where
     found = [pos[np.unique(r[r>=0])] for pos,r,_ in self._looks([model], unl[where], spec)]
-    return where[torch.from_numpy(np.sort(np.concatenate([np.empty(0, np.int64), *found])))]
+    found = np.sort(np.concatenate([np.empty(0, np.int64), *found]))
+    if not len(found): raise InputError('the network predicts no region in the pool that could still be bought; train longer (iterations), or candidates=truth')
+    return where[torch.from_numpy(found)]
 
 @patch
 def _looks(self:SegTask, models, ids, spec):
