@@ -27,7 +27,7 @@ from .models import *
 from .pool import *
 from .train import *
 
-# %% ../nbs/09_loop.ipynb #131201d8
+# %% ../nbs/09_loop.ipynb #7a44fa86
 def needs_of(spec:Spec): # Fields of `Outs`, and those of them that need a part trained along
     "What the strategy of a run declared"
     needs = getattr(strategy(spec.strategy, kind_of(spec.task)), 'needs', ())
@@ -43,15 +43,16 @@ def check(
     if spec.augment not in augments: raise unknown('augment', spec.augment, augments)
     needs,extra = needs_of(spec)
     if spec.device=='cuda' and not torch.cuda.is_available(): raise InputError('device cuda: no GPU found; use --device cpu')
-    task = (task or load_task(spec.task)).at(spec, root or settings().runs_root)
+    task = task or load_task(spec.task)
     if odd := {*needs}-{*task.gives(spec)}: raise InputError(f'strategy {spec.strategy} needs {", ".join(sorted(odd))}, which {spec.level} level {task.kind} with ssl {spec.ssl} does not give')
-    task.check(spec)
     net = new_model(task, spec, lambda o: torch.Generator(), extra)[1]
     if getattr(net, 'kind', 'classification')!=task.kind: raise InputError(f'model {spec.model} is not for {task.kind}; leave model out for the one of the scale')
     if is_task(spec.init):
         if kind_of(spec.init)!=task.kind: raise InputError(f'init {spec.init} is {kind_of(spec.init)}, the task {task.kind}; give a task of the same kind')
         load_task(spec.init)
     elif spec.init!='random': load_body(build(spec.model, task, torch.Generator())[1], first_weights(spec, None), spec.init)
+    task = task.at(spec, root or settings().runs_root)
+    task.check(spec)
     first,each = task.amounts(spec)
     want,n = first+spec.cycles*each,task.total
     if want>n: raise InputError(f'budget of {want:g} {task.unit} ({first:g} + {spec.cycles} x {each:g}) is beyond the pool of {n:g}; lower initial, per_cycle or cycles')

@@ -79,7 +79,7 @@ def first_set(self:SegTask, spec:Spec, generator)->Pool:
     "Random images until the first budget is spent"
     return Pool(len(self.costs)).buy(torch.randperm(self.n_images, generator=generator), self.amounts(spec)[0], self.costs, spec.last)
 
-# %% ../nbs/24_regions.ipynb #fdf60c5d
+# %% ../nbs/24_regions.ipynb #3c0452e7
 @patch
 def gives(self:SegTask, spec:Spec): # Fields of `Outs`
     if spec.level=='polygon': return ['pixels', 'ens_pixels']
@@ -220,7 +220,7 @@ def regions(self:SegTask,
     unit[0] = -1
     return unit[parts]
 
-# %% ../nbs/24_regions.ipynb #e0cbccfb
+# %% ../nbs/24_regions.ipynb #f4e9d7af
 @patch
 def offered(self:SegTask, model, pool:Pool, spec:Spec): # Positions in `pool.unl`
     "Images; or the polygons of images that were not bought whole"
