@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['scales', 'regime_settings', 'task_settings', 'fine_tuning', 'segmentation', 'segmentation_settings', 'budgets',
-           'package', 'InputError', 'unknown', 'Registry', 'settings', 'kind_of', 'budget_of', 'Spec', 'make_spec',
-           'digest', 'run_id', 'generator', 'atomic', 'make_folder', 'write_json', 'downloading', 'provenance']
+           'package', 'InputError', 'unknown', 'Registry', 'settings', 'kind_of', 'budget_of', 'Basics', 'Spec',
+           'make_spec', 'digest', 'run_id', 'generator', 'atomic', 'make_folder', 'write_json', 'downloading',
+           'provenance']
 
 # %% ../nbs/00_core.ipynb #4b31f5c8
 import configparser,difflib,hashlib,importlib.metadata,importlib.util,json,math,os,platform,re,secrets,socket,subprocess,warnings
@@ -110,10 +111,10 @@ def budget_of(scale:str, task:str, budget:str):
     if budget not in table: raise unknown('budget', budget, table)
     return dict(zip(('initial', 'per_cycle', 'cycles'), table[budget]))
 
-# %% ../nbs/00_core.ipynb #4aa303ab
+# %% ../nbs/00_core.ipynb #0940be5b
 @dataclass(frozen=True)
-class Spec:
-    "Everything that the result of one run depends on, and nothing else"
+class Basics:
+    "What every run has"
     task:str='digits'     # Data set: digits, digit_pairs, cifar10, cifar100, npz:FILE, folder:FOLDER; segmentation: scenes, voc:FOLDER, camvid:FOLDER, masks:IMAGES,LABELS
     strategy:str='random' # What chooses the labels: random, entropy, margin, ens_varr, core_set, learn_loss; segmentation: ens_ent, d_score too
     ssl:str='none'        # Semi-supervised training: none, uda, or for segmentation s4gan
@@ -142,6 +143,11 @@ class Spec:
     ema:float=0.          # Decay of a running average of the weights, which is then the model; 0 is none
     precision:str=None    # Arithmetic: fp32, or bf16 (autocast)
     device:str=None       # Device class: cpu or cuda; the study's setting where left out
+
+# %% ../nbs/00_core.ipynb #1661394e
+@dataclass(frozen=True)
+class Spec(Basics):
+    "Everything that the result of one run depends on, and nothing else"
     bs_unl:int=None       # ssl: unlabelled images a batch
     unlabelled:str=None   # ssl: which images are unlabelled: rest (the pool without the labelled) or all
     confidence:float=None # ssl: least probability of the best class for an image to count

@@ -200,7 +200,7 @@ def command(f):
         sys.exit(2)
     return _main
 
-# %% ../nbs/30_runner.ipynb #67395210
+# %% ../nbs/30_runner.ipynb #5b2ffdfe
 def _parser(prog, doc):
     p = _Parser(prog=prog, description=doc, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     p.add_argument('--runs', metavar='FOLDER', default=argparse.SUPPRESS, help='Folder of run folders (default: the setting runs_root)')
@@ -210,7 +210,7 @@ def _parser(prog, doc):
 def dal_run(argv=None):
     "Carry out one run in this process: train, evaluate, score, buy, record"
     from fastcore.docments import docments
-    p,docs = _parser('dal-run', dal_run.__doc__),docments(Spec)
+    p,docs = _parser('dal-run', dal_run.__doc__),docments(Spec)|docments(Basics)
     for f in fields(Spec):
         names = dict.fromkeys([f'--{f.name.replace("_", "-")}', f'--{f.name}'])
         note = docs[f.name] + ('' if f.default is not None or f.name=='device' else ' (from the tables of scales and budgets)')

@@ -170,10 +170,10 @@ def _texture(rng, kind, r, c, unit):
     if kind==3: return np.where((u%1.5-.75)**2+(v%1.5-.75)**2<.25, 1, -1)
     return (np.floor(u)+(np.floor(v) if kind==2 else 0))%2*2-1
 
-# %% ../nbs/20_segdata.ipynb #3a6a7e53
+# %% ../nbs/20_segdata.ipynb #5a2c5b6f
 def _layout(rng, n_fg):
     "Class and radius of each object, in units of the shorter side; the last drawn is in front"
-    prior = 1/np.arange(1, n_fg+1)**.7
+    prior = 1/np.arange(1, n_fg+1)**.5
     k = min(n_fg, 1+int(np.searchsorted([.64,.91,.98], rng.random())))
     objects = []
     for c in rng.choice(n_fg, k, replace=False, p=prior/prior.sum())+1:
@@ -194,9 +194,9 @@ def _void(inst, width):
         m = p[1:-1,1:-1]|p[2:,1:-1]|p[:-2,1:-1]|p[1:-1,2:]|p[1:-1,:-2]
     return m
 
-# %% ../nbs/20_segdata.ipynb #ec87ddd5
+# %% ../nbs/20_segdata.ipynb #5d13d67d
 @cache
-def _kinds(n_fg): return [(c%n_shapes, (c//n_shapes+c%n_shapes)%n_textures, (c+c//4*2)%len(_hues)) for c in range(n_fg)]
+def _kinds(n_fg): return [(c%n_shapes, (c//n_shapes+c%n_shapes)%n_textures, (0,1,2,3,3,0,*range(14))[c]%len(_hues)) for c in range(n_fg)]
 
 def scene(
     i:int, # Number of the scene; the same scene for ever
@@ -208,18 +208,18 @@ def scene(
     "One drawn image and its label map"
     rng,(h,w) = np.random.default_rng([i, n_fg]),(size, size) if isinstance(size, int) else size
     hard,seam,unit = difficulty*rng.random()**2,rng.random()<.14,min(h, w)/96
-    cells = _hues[rng.integers(0, len(_hues), (4, 4))]*.75+30+rng.integers(-30, 31, (4, 4, 1))
+    cells = _hues[rng.integers(0, len(_hues), (4, 4))]*.7+35+rng.integers(-30, 31, (4, 4, 1))
     x = np.asarray(Image.fromarray(cells.clip(0, 255).astype(np.uint8)).resize((w, h), Image.Resampling.BICUBIC)).astype(float)
     at = _inside(rng.uniform(-.5, 1.5, (3, 2))*[h,w], h, w).nonzero()
     x[at] += 16*_texture(rng, rng.integers(n_textures), *at, unit)[:,None]
     inst,y = np.zeros((h, w), np.int16),np.zeros((h, w), np.uint8)
-    fade = .05+.45*hard
+    fade = .4*hard
     for k,(c,radius) in enumerate(_layout(rng, n_fg), 1):
         shape,texture,hue = _kinds(n_fg)[c-1]
         at = _object(rng, shape, radius*min(h, w), h, w).nonzero()
-        colour = _hues[hue]+rng.integers(-35, 36, 3)+rng.integers(-30, 31)
+        colour = _hues[hue]+rng.integers(-36, 37, 3)+rng.integers(-30, 31)
         inst[at],y[at] = k,c
-        x[at] = x[at]*fade+(colour+38*_texture(rng, texture, *at, unit)[:,None])*(1-fade)
+        x[at] = x[at]*fade+(colour+48*_texture(rng, texture, *at, unit)[:,None])*(1-fade)
     noise = round(6+26*hard)
     x = (x+rng.integers(-noise, noise+1, x.shape)).clip(0, 255).round().astype(np.uint8)
     if seam if ring is None else ring: y[_void(inst, max(1, round(min(h, w)/200)))] = 255
@@ -421,7 +421,7 @@ class Crops(Batches):
         self.bs,self.size,self.scale,self.flip = bs,size,scale,flip
         self.fill = torch.tensor(fill, dtype=torch.float32, device=device).reshape(1, 3, 1, 1)
 
-# %% ../nbs/20_segdata.ipynb #6e78c08f
+# %% ../nbs/20_segdata.ipynb #53512165
 @patch
 def _draw(self:Crops, shapes):
     "B x S row and column coordinates of the crops from images of the B x 2 `shapes`; random numbers are drawn whether used or not"
@@ -430,7 +430,7 @@ def _draw(self:Crops, shapes):
     shapes = torch.tensor(shapes, dtype=torch.float64)
     scaled = (shapes*k[:,None]).round()
     at = (u[1:3].T*((scaled-s).clamp(min=0)+1)).floor()
-    rows,cols = ((at[:,d:d+1]+steps)*(shapes/scaled)[:,d:d+1] for d in (0, 1))
+    rows,cols = ((at[:,d:d+1]+steps)*shapes[:,d:d+1]/scaled[:,d:d+1] for d in (0, 1))
     return rows,torch.where((u[3]<.5)[:,None], cols.flip(1), cols) if self.flip else cols
 
 @patch

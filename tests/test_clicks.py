@@ -13,7 +13,7 @@ def mask_of(seed, size=(90, 110), n=3):
     m[ndimage.gaussian_filter(rng.normal(size=size), 4)>.1] = void
     return m
 
-masks = [mask_of(s) for s in range(40)]
+masks = [mask_of(s) for s in range(20)]
 
 # chkstyle: ignore-node
 @pytest.mark.parametrize('mask,words', [
@@ -34,7 +34,7 @@ def test_bad_settings(kw, words):
         assert words in str(e.value)
 
 def test_a_bad_mask_is_named_in_any_process():
-    bad = masks*4
+    bad = masks*8
     bad[130] = np.zeros((3, 3))
     for workers in 1,2:
         with pytest.raises(InputError, match='mask 130: .*float64'): outlines(bad, 2, workers=workers)
@@ -50,15 +50,15 @@ def test_nothing_to_do():
     with pytest.raises(InputError, match='class 3, of 2'): trade_off(masks, (2,), n_classes=2)
 
 @pytest.mark.parametrize('convention', [*conventions])
-@pytest.mark.parametrize('background', [0, 1, None])
+@pytest.mark.parametrize('background', [0, None])
 class TestInvariants:
     def test_tolerance_0_is_the_mask(self, convention, background):
         c = Convention(**{**vars(conventions[convention]), 'holes': True, 'min_area': 0})
-        for m in masks[:8]: assert (approximate(m, 0, c, background)==m)[m!=void].all()
+        for m in masks[:6]: assert (approximate(m, 0, c, background)==m)[m!=void].all()
 
     def test_turned_and_flipped(self, convention, background):
         for tol,eps in (0, .02),(3, .15):
-            n = np.array([[n_clicks(f(m), tol, convention, background) for f in (np.asarray, np.rot90, np.flipud, np.transpose)] for m in masks[:8]]).sum(0)
+            n = np.array([[n_clicks(f(m), tol, convention, background) for f in (np.asarray, np.rot90, np.flipud, np.transpose)] for m in masks[:6]]).sum(0)
             assert abs(n/n[0]-1).max()<eps
 
     def test_clicks_fall_with_tolerance(self, convention, background):
@@ -67,7 +67,7 @@ class TestInvariants:
 
     def test_components(self, convention, background):
         c = conventions[convention]
-        for m in masks[:8]:
+        for m in masks[:6]:
             ps = polygons(m, 3, convention, background)
             assert [(p.cls, p.at) for p in ps]==sorted((p.cls, p.at) for p in ps)
             for p in ps:
@@ -76,12 +76,14 @@ class TestInvariants:
                 assert p.area==mine.sum()>=c.min_area and mine.ravel().argmax()==p.at[0]*m.shape[1]+p.at[1]
                 assert p.clicks==sum(len(r)+c.closing for r in (p.points, *p.holes)) and p.points.dtype==np.float32
 
-    def test_workers_and_file(self, convention, background, tmp_path):
-        a,b = (outlines(masks, 2, convention, background, workers=w) for w in (1, 3))
-        a.save(tmp_path/'o.npz')
-        for o in b,Outlines.load(tmp_path/'o.npz'):
-            for k,v in vars(a).items(): assert np.array_equal(v, getattr(o, k)) and v.dtype==getattr(o, k).dtype
-        assert a.clicks.sum()==sum(n_clicks(m, 2, convention, background) for m in masks)
+@pytest.mark.parametrize('convention', ['paper', 'holes', 'cv2'])
+def test_workers_and_file(convention, tmp_path):
+    some = masks*2
+    a,b = (outlines(some, 2, convention, workers=w) for w in (1, 2))
+    a.save(tmp_path/'o.npz')
+    for o in b,Outlines.load(tmp_path/'o.npz'):
+        for k,v in vars(a).items(): assert np.array_equal(v, getattr(o, k)) and v.dtype==getattr(o, k).dtype
+    assert a.clicks.sum()==sum(n_clicks(m, 2, convention) for m in some)
 
 def test_least_price(): assert n_clicks(np.eye(8, dtype=int), 2, Convention(min_clicks=3))==24
 

@@ -130,13 +130,13 @@ def test_camvid_out_of_range(tmp_path):
 # Your own
 
 def test_masks_split(folders):
-    t,u = load(folders),load(folders)
+    t,u = (quiet(load, folders) for _ in range(2))
     assert t.digest==u.digest and len(t.x_train)==16 and len(t.x_test)==4 and t.background==0
     for part in 'train','val':
         for i in range(6): save(folders/part, f'{part}{i}', *scene(i, size=32))
     for o in 'images','labels':
         for part in 'train','val': (folders/part/o).rename(folders/o/part)
-    t = load(folders)
+    t = quiet(load, folders)
     assert len(t.x_train)==len(t.x_test)==6 and (t.x_train==t.x_test).all()
 
 def test_masks_classes(folders):
@@ -165,7 +165,7 @@ def test_jpeg_cut_short(folders):
     for o in (folders/'images').iterdir():
         Image.open(o).save(o.with_suffix('.jpg'))
         o.unlink()
-    load(folders)
+    quiet(load, folders)
     p = folders/'images/7.jpg'
     p.write_bytes(p.read_bytes()[:-40])
     with pytest.raises(InputError, match='7.jpg cannot be read'): load(folders)
@@ -229,8 +229,7 @@ def test_crops_see_every_item_equally_often():
     assert np.bincount(seen).tolist()==[16]*3
 
 def test_crops_of_files_equal_crops_of_tensors(folders):
-    files,mem = (Images(sorted((folders/o).iterdir()), lut=lut) for o,lut in (('images', None), ('labels', np.arange(256, dtype=np.uint8)))),None
-    x,y = files
+    x,y = (Images(sorted((folders/o).iterdir()), lut=lut) for o,lut in (('images', None), ('labels', np.arange(256, dtype=np.uint8))))
     a = Crops(x, y, range(20), 8, 2, gen(), size=40)
     b = Crops(torch.stack([*x]), torch.stack([*y]), range(20), 8, 2, gen(), size=40)
     for p,q in zip(a, b): assert (p[0]==q[0]).all() and (p[1]==q[1]).all()
@@ -252,7 +251,7 @@ def test_crop_at_a_scale_is_interpolation(k):
     c = crops(t, size=n)
     q = ((torch.arange(n)+.5)*96/n)[None].double()
     x,y = c._cut(t.x_train[:1], t.y_train[:1], q, q)
-    assert (x-F.interpolate(t.x_train[:1].float(), (n, n), mode='bilinear')).abs().max()<2e-3
+    assert (x-F.interpolate(t.x_train[:1].float(), (n, n), mode='bilinear')).abs().max()<1e-2
     same = y==F.interpolate(t.y_train[:1,None].float(), (n, n), mode='nearest-exact')[:,0].long()
     assert same.float().mean()>.999
 
