@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['arm', 'look', 'legend_name', 'way_of', 'kind_in', 'complete', 'summary', 'curves', 'second', 'exact_way', 'panels',
-           'odd', 'families', 'study_title', 'paired', 'points', 'budget_at', 'spread', 'worth_of_ssl', 'panel',
-           'forest', 'class_histogram', 'contact_sheet']
+           'odd', 'segmentation_of', 'families', 'study_title', 'paired', 'points', 'budget_at', 'spread',
+           'worth_of_ssl', 'panel', 'forest', 'task_of', 'class_histogram', 'contact_sheet']
 
-# %% ../nbs/32_plots.ipynb #98883914
+# %% ../nbs/32_plots.ipynb #55386c34
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd
 from scipy import stats
 
 from .core import *
+from .data import load_task
 from .presets import *
 
 # %% ../nbs/32_plots.ipynb #aea707a9
@@ -121,7 +122,7 @@ def panels(
         if 'transfer' in ways and (d.way=='transfer').any(): d = d[(d.way!='transfer')|(d.init==d[d.way=='transfer'].init.iloc[0])]
         if {*ways}<={*d[d.strategy=='random'].way}: yield d[d.way.isin(ways)]
 
-# %% ../nbs/32_plots.ipynb #c3179bce
+# %% ../nbs/32_plots.ipynb #a8a86774
 _free = 'task strategy ssl augment init level candidates trial scale budget initial per_cycle cycles'.split()
 
 def odd(d, free=()): # Dict
@@ -130,17 +131,19 @@ def odd(d, free=()): # Dict
     free = [*_free, *free]+(['model', 'lr'] if d.init!='random' and kind_of(d.task)=='classification' else [])
     return {k: d[k] for k,u in usual.items() if k in d and k not in free and u is not None and not pd.isna(d[k]) and d[k]!=u and (k, d[k])!=('iterations', 0)}
 
+def segmentation_of(df): return complete(df[df.task.map(kind_of)=='segmentation'])
+
 def families(
     df:pd.DataFrame, # Trainings, as from `load_runs`
     *free:str, # Settings
 ): # DataFrames
     "Yield the segmentation runs that differ in these settings and the way of training alone"
-    df = complete(df[df.task.map(kind_of)=='segmentation']) if len(df) else df
-    if not len(df): return
+    if not len(df := segmentation_of(df)): return
     one = df.groupby('run').first()
     key = one.apply(lambda d: str([*d[['data', 'scale', 'initial', 'per_cycle', 'device', 'init']], odd(d, free)]), axis=1)
     for _,d in df.groupby(df.run.map(key), sort=False): yield d
 
+# %% ../nbs/32_plots.ipynb #c1ed972d
 def study_title(df:pd.DataFrame): # Text
     "The data, scale and budget of a study, with what departs from the tables, and the paper's data set that it stands for"
     df = complete(df)
@@ -237,6 +240,13 @@ def forest(
     ax.spines[['top', 'right', 'left']].set_visible(False)
     ax.tick_params('y', length=0)
     return ax
+
+# %% ../nbs/32_plots.ipynb #b4349c91
+def task_of(df): # `Task`
+    "The data set of a study, or `None` where it is not on this machine as it was"
+    try: t = load_task(df.task.iloc[0])
+    except InputError as e: return print(f'note: {e}')
+    return t if t.digest==df.data.iloc[0] else print(f'note: {t.name} has changed since it was run, so its images are not shown')
 
 # %% ../nbs/32_plots.ipynb #e366d01e
 def _plain(s): return s.replace('$', r'\$')

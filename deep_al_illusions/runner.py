@@ -147,8 +147,8 @@ def noted(
     notes = pd.DataFrame() if _any_finished(root) else carried(name)
     return notes if len(notes) else load_notes(root, name)
 
-# %% ../nbs/30_runner.ipynb #0b0c844a
-methods = ['entropy', 'none', 'image'],['random', 's4gan', 'image'],['entropy', 'none', 'polygon']
+# %% ../nbs/30_runner.ipynb #d9c95c03
+methods = ('entropy', 'none', 'image'),('random', 's4gan', 'image'),('entropy', 'none', 'polygon')
 
 def pictured(
     cycles:pd.DataFrame, # As from `results`
@@ -156,7 +156,8 @@ def pictured(
     "The runs that Figures 12 and 14 show, in each study that has Random"
     df = cycles[(cycles.trial==1)&(cycles.task.map(kind_of)=='segmentation')] if len(cycles) else cycles
     if not len(df): return pd.DataFrame(columns=['study', 'run', 'strategy', 'ssl', 'level', 'n'])
-    df = df[df.study.isin(df[df.strategy=='random'].study)&(df.candidates!='prediction')&[o in methods for o in df[['strategy', 'ssl', 'level']].values.tolist()]]
+    fits = pd.Series([*zip(df.strategy, df.ssl, df.level)], df.index).isin(methods)
+    df = df[fits&df.study.isin(df[df.strategy=='random'].study)&(df.candidates!='prediction')&(df.control!=True)]
     one = df.groupby('run', sort=False).first().join(df.groupby('run').size().rename('n')).reset_index()
     return one.sort_values('n', ascending=False).drop_duplicates(['study', 'strategy', 'ssl', 'level'])
 
