@@ -137,7 +137,7 @@ def results(
     cycles,picks = map(carried, ('cycles', 'picks'))
     return cycles,picks.join(cycles.groupby('run')[identity].first(), on='run'),'no finished runs here yet, so these are the tables that come with the package'
 
-# %% ../nbs/30_runner.ipynb #0dff29d2
+# %% ../nbs/30_runner.ipynb #afa70cbf
 def noted(
     root:Path, # Folder of run folders; the setting `runs_root` where it is `None`
     name:str, # audit, diagnostics or ledger
@@ -145,7 +145,7 @@ def noted(
     "What `loop.load_notes` finds in the runs that `results` shows"
     root = Path(root or settings().runs_root)
     notes = pd.DataFrame() if _any_finished(root) else carried(name)
-    return notes if len(notes) else load_notes(root, name)
+    return (notes if len(notes) else load_notes(root, name)).astype(dict(run=str))
 
 # %% ../nbs/30_runner.ipynb #d9c95c03
 methods = ('entropy', 'none', 'image'),('random', 's4gan', 'image'),('entropy', 'none', 'polygon')
