@@ -73,7 +73,7 @@ def settings():
         if getattr(res, k)<lo: raise InputError(f'setting {k} must be at least {lo}, not {getattr(res, k)}')
     return res
 
-# %% ../nbs/00_core.ipynb #8b401b4c
+# %% ../nbs/00_core.ipynb #65d1152a
 scales = Registry('scale', paper=dict(model='wrn-28-2', epochs=150, iterations=0, bs=64, lr=.03),
     pocket=dict(model='wrn-10-1', epochs=150, iterations=400, bs=32, lr=.2))
 for s in scales.values(): s.update(augment='none', ll_lr=.03, lr_min=0., warmup=0., momentum=.9, nesterov=True, wd=5e-4, schedule='cosine', precision='fp32')
@@ -81,17 +81,17 @@ for s in scales.values(): s.update(augment='none', ll_lr=.03, lr_min=0., warmup=
 _uda = dict(augment='weak', lr_min=1e-4, warmup=.1, confidence=.6, temperature=.5, ssl_weight=1., tsa='none', bn='separate', unlabelled='rest')
 regime_settings = dict(uda=dict(kind='classification', paper=_uda|dict(iterations=50_000, bs_unl=320), pocket=_uda|dict(iterations=400, bs_unl=64)))
 _s4gan = dict(bs=8, bs_unl=8, unlabelled='rest', confidence=.6, fm_weight=.1, st_weight=1., st_warmup=.1, d_lr=1e-4, legacy=False, control=False)
-regime_settings |= dict(s4gan=dict(kind='segmentation', paper=_s4gan|dict(iterations=10_000), pocket=_s4gan|dict(iterations=300)))
+regime_settings |= dict(s4gan=dict(kind='segmentation', paper=_s4gan|dict(iterations=10_000), pocket=_s4gan|dict(iterations=400, confidence=.55, st_warmup=.33, d_lr=1e-3)))
 task_settings = dict(pocket=dict(digit_pairs=dict(iterations=800, bs_unl=32)))
 fine_tuning = dict(paper=dict(lr=.01), pocket=dict(lr=.07))
 
-# %% ../nbs/00_core.ipynb #d375d2cd
+# %% ../nbs/00_core.ipynb #d0ea8a62
 segmentation = ['scenes', 'voc', 'camvid', 'masks']
 _seg = dict(augment='weak', schedule='poly', nesterov=False, convention='paper', labels='approximated', candidates='truth', last='fits', head_rate=10.,
     aggregate='count', threshold=.6, reading='log_c', ensemble='entropies')
 segmentation_settings = dict(
     paper=_seg|dict(model='deeplab-101', bs=10, lr=2.5e-4, ll_lr=2.5e-3, tolerance=10., crop=321, norm='affine'),
-    pocket=_seg|dict(model='deeplab-18-16', iterations=300, bs=8, lr=.02, ll_lr=.02, tolerance=2., crop=65, norm='train', head_rate=1.))
+    pocket=_seg|dict(model='deeplab-18-16', iterations=400, bs=8, lr=.02, ll_lr=.02, tolerance=2., crop=65, norm='train', head_rate=1.))
 
 def kind_of(task:str): # classification or segmentation
     "Kind of the task of that name"
@@ -180,14 +180,14 @@ class Spec(Basics):
 
     def __post_init__(self): _complete(self)
 
-# %% ../nbs/00_core.ipynb #2aa14e24
+# %% ../nbs/00_core.ipynb #602cf8fb
 _needs = {o: why for names,why in (('bs_unl confidence unlabelled', 'semi-supervised training; add ssl=uda, or ssl=s4gan for segmentation'),
     ('temperature ssl_weight tsa bn', 'ssl=uda'), ('fm_weight st_weight st_warmup d_lr legacy control', 'ssl=s4gan'),
     ('tolerance convention labels candidates last crop norm head_rate aggregate threshold reading ensemble', f'a segmentation task: {", ".join(segmentation)}'))
     for o in names.split()}
 _least = dict(initial=0, per_cycle=0, cycles=0, trial=0, members=2, epochs=1, iterations=0, bs=1, bs_unl=1, lr=0, lr_min=0, momentum=0, wd=0,
     ssl_weight=0, ll_lr=0, ll_weight=0, ll_margin=0, subset=0, temperature=1e-3,
-    tolerance=0, crop=8, head_rate=0, threshold=0, fm_weight=0, st_weight=0, d_lr=0)
+    tolerance=0, crop=8, head_rate=1e-3, threshold=0, fm_weight=0, st_weight=0, d_lr=0)
 _range = {k: (v, math.inf) for k,v in _least.items()} | {k: (0, 1) for k in ('warmup', 'confidence', 'll_stop', 'st_warmup')} | dict(ema=(0, .99999))
 _choice = dict(level=['image', 'polygon'], labels=['approximated', 'original'], candidates=['truth', 'prediction'], last=['fits', 'skip', 'over'],
     norm=['train', 'affine', 'eval'], aggregate=['count', 'mean', 'max'], reading=['log_c', 'minmax', 'nats'], ensemble=['entropies', 'probabilities'], schedule=['cosine', 'poly'], precision=['fp32', 'bf16'], device=['cpu', 'cuda'], tsa=['none', 'linear', 'log', 'exp'],

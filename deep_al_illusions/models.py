@@ -101,7 +101,7 @@ def imagenet_weights():
             return torch.hub.load_state_dict_from_url(url, model_dir=str(root), map_location='cpu', check_hash=True, weights_only=True)
     except _unreadable as e: raise InputError(f'no ImageNet weights: put {url.rpartition("/")[2]} from {url} into {root} ({_brief(e)})') from None
 
-# %% ../nbs/04_models.ipynb #33330b00
+# %% ../nbs/04_models.ipynb #adc9efc9
 def file_weights(path):
     "State of a network from a file of `torch.save`: a state dict, or one of our cached trainings"
     path = Path(path).expanduser()
@@ -112,12 +112,13 @@ def file_weights(path):
     return {k.removeprefix('1.'): v for k,v in sd.items() if torch.is_tensor(v)}
 
 def load_body(net, sd, where=''):
-    "Copy all weights but those of the head into `net`; raises unless all of them fit"
-    sd = getattr(net, 'translated', dict)(sd)
+    "Copy all weights but those of the head into `net`, or what `net.translated` makes of them; raises unless all of them fit"
+    sd = net.translated(sd) if hasattr(net, 'translated') else sd
     head,new = {id(o) for o in net.head.parameters()},net.state_dict(keep_vars=True)
     want = [k for k,v in new.items() if id(v) not in head and k.rpartition('.')[2]!='num_batches_tracked']
     bad = [k for k in want if k not in sd or sd[k].shape!=new[k].shape]
     if bad: raise InputError(f'init {where}: the weights are of another network: {bad[0]} is missing or of another shape; give the model they belong to')
+    if hasattr(net, 'translated'): want += [k for k,v in new.items() if id(v) in head and k in sd and sd[k].shape==v.shape]
     net.load_state_dict({k: sd[k] for k in want}, strict=False)
 
 # %% ../nbs/04_models.ipynb #14713528

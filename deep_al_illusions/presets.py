@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ways', 'figures', 'competitors', 'pixel_ways', 'coco', 'both', 'pixel_figures', 'studies', 'stand_in', 'presets',
-           'selection', 'combinations', 'grids_of', 'pixels', 'preset', 'runs_of']
+           'selection', 'pixel_selection', 'combinations', 'grids_of', 'pixels', 'preset', 'runs_of']
 
 # %% ../nbs/29_presets.ipynb #5654f7b6
 import itertools
@@ -42,20 +42,21 @@ def grids_of(figure:str): # List of grids, in the paper's own terms
     return [dict(task=task, budget=budget, strategy=s, trial=[*range(1, n+1)], **ways[w], **(dict(cycles=4) if 'transfer' in names else {}))
         for w in names.split() for s,n in few.items()]
 
-# %% ../nbs/29_presets.ipynb #1aeb6fe2
+# %% ../nbs/29_presets.ipynb #bcc4ea4c
 pixel_ways = dict(raw=dict(augment='weak'), ssl=dict(ssl='s4gan'), control=dict(ssl='s4gan', control=True))
 coco = 'resnet101COCO-41f33a49.pth'
 
 def pixels(strategy, trials, ways='raw ssl', **kw): # List of grids
     "Segmentation runs of some strategies, for each of the ways of training"
-    return [dict(task='voc', init=coco, strategy=strategy, trial=[*range(1, trials+1)], **pixel_ways[w], **kw) for w in ways.split()]
+    trials = trials if isinstance(trials, list) else [*range(1, trials+1)]
+    return [dict(task='voc', init=coco, strategy=strategy, trial=trials, **pixel_ways[w], **kw) for w in ways.split()]
 
 both = ['random', 'entropy']
 pixel_figures = dict(fig10=[], fig11=[], fig12=pixels('entropy', 1, 'raw')+pixels('random', 1, 'ssl'), fig14=pixels('entropy', 1, 'raw', level='polygon'),
     fig13=pixels([*both, 'learn_loss'], 3)+pixels('ens_ent', 2)+pixels('d_score', 3, 'ssl'), fig15=pixels(both, 3)+pixels(both, 3, level='polygon'))
 studies = dict(labels=pixels('random', 3, 'raw', initial=1, cycles=0, labels=['original', 'approximated']),
     aggregation=pixels(both, 3, 'raw')+pixels('entropy', 3, 'raw', aggregate=['mean', 'max'])+pixels('entropy', 3, 'raw', threshold=[.2, .4, .8]),
-    s4gan=pixels('random', 5, 'raw ssl control', cycles=0))
+    s4gan=pixels('random', [4, 5, 6, 7, 8], 'raw ssl control', cycles=0))
 
 # %% ../nbs/29_presets.ipynb #0ce85791
 stand_in = dict(paper={}, pocket={'cifar10': 'digits', 'cifar100': 'digit_pairs', 'imagenet': 'letters', 'resnet18': scales['pocket']['model'], 'voc': 'scenes', coco: 'random'})
@@ -69,7 +70,7 @@ presets = Registry('preset', **{f: grids_of(f) for f in figures}, all=[g for f i
     lowest=[dict(task='cifar10', cycles=0, trial=[1, 2, 3, 4, 5], **ways[w]) for w in ('bare', 'raw', 'ssl')])
 presets.update(pixel_figures, **studies, all=[*presets['all'], *(g for f in pixel_figures.values() for g in f)])
 
-# %% ../nbs/29_presets.ipynb #8bfb0b79
+# %% ../nbs/29_presets.ipynb #09fc81b1
 selection = '''
 cifar10  large bare     random,entropy,learn_loss 1 2
 cifar10  large raw      random,entropy,learn_loss 1 2
@@ -84,8 +85,18 @@ cifar100 large raw      random,entropy            1 1
 cifar100 large ssl      random                    1 1
 cifar100 low   raw      random,entropy            1 1
 cifar100 low   ssl      random                    1 1'''
+pixel_selection = '''
+image   raw     random,entropy            2 2
+image   raw     learn_loss                2 1
+image   ssl     random,entropy            2 1
+image   ssl     d_score                   1 1
+polygon raw     random,entropy            2 1
+polygon ssl     random,entropy            1 1
+image   control random                    2 0'''
 presets['report'] = [dict(task=t, budget=b, strategy=s.split(','), trial=[*range(1, int(n)+1)], cycles=int(c), **ways[w])
     for t,b,w,s,n,c in map(str.split, selection.strip().splitlines())]
+presets['report'] += [g for l,w,s,n,c in map(str.split, pixel_selection.strip().splitlines()) for g in pixels(s.split(','), int(n), w, level=l, cycles=int(c))]
+presets['report'] += pixels('entropy', 1, 'raw', cycles=1, aggregate=['mean', 'max'])+pixels('random', 1, 'raw', initial=1, cycles=0, labels=['original', 'approximated'])
 
 # %% ../nbs/29_presets.ipynb #95897822
 def runs_of(

@@ -6,10 +6,12 @@
 __all__ = ['Labels', 'NormMode', 'pixel_entropy', 'aggregated', 'pixel_maps', 'by_pixel_entropy', 'by_ens_entropy', 'by_d_score',
            'in_rounds', 'reprice']
 
-# %% ../nbs/24_regions.ipynb #6667759b
+# %% ../nbs/24_regions.ipynb #9b5e01ce
 import copy,math
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from warnings import warn
 
 import numpy as np, pandas as pd, torch
 from fastai.callback.core import Callback
@@ -27,10 +29,11 @@ from .s4gan import *
 from .segdata import *
 from . import __version__
 
-# %% ../nbs/24_regions.ipynb #b960dfe5
+# %% ../nbs/24_regions.ipynb #2ffa73f1
 def _outlines(task, spec, root):
     "The polygons of the task's label maps, from `root/outlines` where they have been made before"
-    key = digest(task.digest, spec.tolerance, spec.convention, task.background, __version__)
+    key = digest(task.digest, spec.tolerance, asdict(conventions[spec.convention]), task.background, __version__)
+    if 'drawn' in task.__dict__: return task.drawn
     kept = task.__dict__.setdefault('made', {})
     path = Path(root)/'outlines'/f'{key}.npz' if root else None
     if key not in kept:
@@ -54,6 +57,15 @@ def at(self:SegTask, spec:Spec, root=None):
     task.unit = 'clicks'
     return task
 
+# %% ../nbs/24_regions.ipynb #6f2e8883
+@patch
+def drawn_by(self:SegTask, people:Outlines):
+    "The task with polygons that people drew, for `at` to sell"
+    if len(people.shapes)!=len(self.y_train): raise InputError(f'{len(people.shapes)} annotations for {len(self.y_train)} training images; give one an image, in their order')
+    task = copy.copy(self)
+    task.drawn,task.digest = people,digest(self.digest, *(torch.from_numpy(np.ascontiguousarray(v)) for v in vars(people).values()))
+    return task
+
 # %% ../nbs/24_regions.ipynb #a0a1bc72
 @patch(as_prop=True)
 def total(self:SegTask): return self.costs[:self.n_images].sum().item()
@@ -67,7 +79,7 @@ def first_set(self:SegTask, spec:Spec, generator)->Pool:
     "Random images until the first budget is spent"
     return Pool(len(self.costs)).buy(torch.randperm(self.n_images, generator=generator), self.amounts(spec)[0], self.costs, spec.last)
 
-# %% ../nbs/24_regions.ipynb #87a1f3dd
+# %% ../nbs/24_regions.ipynb #fdf60c5d
 @patch
 def gives(self:SegTask, spec:Spec): # Fields of `Outs`
     if spec.level=='polygon': return ['pixels', 'ens_pixels']
@@ -77,7 +89,14 @@ def gives(self:SegTask, spec:Spec): # Fields of `Outs`
 def check(self:SegTask, spec:Spec):
     "Raise an `InputError` for settings that segmentation cannot have"
     if spec.augment=='strong': raise InputError('augment strong is for classification; segmentation has none (crops) and weak (scaled and flipped crops)')
+    if spec.scale=='paper' and spec.init=='random': warn('the paper starts from weights trained on COCO; without init=FILE this run starts from random ones')
     if spec.level=='image' and spec.candidates=='prediction': raise InputError('candidates prediction needs level=polygon')
+    most = math.log(len(self.classes)) if spec.reading=='nats' else 1
+    if spec.aggregate=='count' and spec.threshold>=most:
+        raise InputError(f'no pixel has an entropy above threshold {spec.threshold:g}: with reading {spec.reading} it is at most {most:.3g}; lower threshold')
+    if spec.ssl=='s4gan' and not spec.control:
+        for what,side in ('crops', spec.crop),('images for d_score', self.outlines.shapes.min() if spec.strategy=='d_score' else 16):
+            if side<16: raise InputError(f'ssl s4gan needs {what} of at least 16 pixels a side, not {side}')
     for k,have,some in zip(('initial', 'per_cycle'), self.amounts(spec), (self.costs[:self.n_images], self.costs if spec.level=='polygon' else self.costs[:self.n_images])):
         if have<some.min() and spec.last!='over':
             raise InputError(f'{k} of {have:g} clicks is below the cheapest item, which costs {some.min():g}; raise it, or let the last purchase exceed it (last=over)')
@@ -210,7 +229,9 @@ def offered(self:SegTask, model, pool:Pool, spec:Spec): # Positions in `pool.unl
     where = ((unl>=n)&~torch.isin(self.image_of[unl], torch.tensor([o for o in pool.lbl if o<n]))).nonzero()[:,0]
     if spec.candidates=='truth': return where
     found = [pos[np.unique(r[r>=0])] for pos,r,_ in self._looks([model], unl[where], spec)]
-    return where[torch.from_numpy(np.sort(np.concatenate([np.empty(0, np.int64), *found])))]
+    found = np.sort(np.concatenate([np.empty(0, np.int64), *found]))
+    if not len(found): raise InputError('the network predicts no region in the pool that could still be bought; train longer (iterations), or candidates=truth')
+    return where[torch.from_numpy(found)]
 
 @patch
 def _looks(self:SegTask, models, ids, spec):
@@ -268,7 +289,7 @@ def by_d_score(outs:Outs, pool:Pool, generator)->Order:
     "The images with the least convincing predictions first (Sec. 4.2)"
     return rank(-outs.d_score, generator)
 
-# %% ../nbs/24_regions.ipynb #eb8bc3f6
+# %% ../nbs/24_regions.ipynb #f6cd5b07
 def in_rounds(
     order, # Positions, best first
     images, # Image of each position
@@ -279,7 +300,7 @@ def in_rounds(
     df = pd.DataFrame(dict(image=np.asarray(images)[pos], rnd=0))
     df['rnd'] = df.groupby('image').cumcount()
     df['chance'] = torch.rand(len(pos), generator=generator, dtype=torch.float64).numpy()
-    by = df.sort_values(['rnd', 'chance']).index.to_numpy()
+    by = df.sort_values(['rnd', 'chance']).index.to_numpy(copy=True)
     return Order(np.asarray(pos)[by], None if scores is None else torch.as_tensor(scores)[by])
 
 @patch

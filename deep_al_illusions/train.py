@@ -229,7 +229,7 @@ def init_digest(init:str): # Text
     try: return digest(Path(init).expanduser().read_bytes())
     except OSError as e: raise InputError(f'init {init}: {e.strerror}; give random, imagenet, a task or a file') from None
 
-# %% ../nbs/05_train.ipynb #e8050da8
+# %% ../nbs/05_train.ipynb #de35badc
 def first_weights(
     spec:Spec,
     root:Path, # Folder of the cache of trainings
@@ -249,7 +249,7 @@ def new_model(
 ):
     "An untrained model with all its parts"
     seen = dict(resnet18=imagenet, deeplab=coco) if spec.init!='random' and not is_task(spec.init) else {}
-    model = build(spec.model, task, purpose('weights'), seen.get(re.split('[-@]', spec.model)[0]))
+    model = build(spec.model, task, purpose('weights'), imagenet if spec.init=='imagenet' else seen.get(re.split('[-@]', spec.model)[0]))
     if root and spec.init!='random': load_body(model[1], first_weights(spec, root), spec.init)
     for k,o in [(o, extras[o]) for o in extra]+[(o, regimes[o]) for o in (spec.ssl,) if o!='none']:
         if hasattr(o, 'attach'): o.attach(model, task, purpose(k))

@@ -1,4 +1,4 @@
-"What the tests share: a folder of runs of their own, tiny data, and the commands as a user calls them"
+"What the tests share: a folder of runs of their own, tiny data and drawn scenes, and the commands as a user calls them"
 import os,subprocess,sys
 from pathlib import Path
 
@@ -21,6 +21,19 @@ def arrays():
     x = rng.integers(0, 100, (120, 8, 8, 3), dtype=np.uint8)
     x[np.arange(120),2*y] += 150
     return dict(x_train=x[:80], y_train=y[:80], x_test=x[80:], y_test=y[80:])
+
+@pytest.fixture(scope='session')
+def drawn(tmp_path_factory):
+    "A folder of 20 + 4 drawn scenes of 48 x 48 pixels: images/train, images/val, labels/train, labels/val"
+    from PIL import Image
+    from deep_al_illusions.segdata import scene
+    root = tmp_path_factory.mktemp('drawn')
+    for i in range(24):
+        for o,a in zip(('images', 'labels'), scene(i, size=48)):
+            p = root/o/('train' if i<20 else 'val')/f'{i}.png'
+            p.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(a).save(p)
+    return root
 
 @pytest.fixture
 def cli():

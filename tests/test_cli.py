@@ -1,10 +1,11 @@
 "The command line: one clear line and status 2 for every mistake, and nothing written"
-import subprocess,sys
+import shutil,subprocess,sys
 
 import matplotlib, nbformat, numpy as np, pandas as pd, pytest, torch
 
 matplotlib.use('agg')
 import matplotlib.pyplot as plt
+from PIL import Image
 
 from deep_al_illusions.core import Spec
 from deep_al_illusions.data import load_task
@@ -36,6 +37,21 @@ mistakes = {
     'missing folder': (['--task', 'folder:nowhere'], 'no such file'),
     'budget': (['--initial', '2000'], 'beyond the pool of 1297'),
     'device': (['--device', 'tpu'], "unknown device 'tpu'"),
+    'polygons of digits': (['--level', 'polygon'], 'level polygon is for segmentation; digits sells images'),
+    's4gan of digits': (['--ssl', 's4gan'], 'ssl s4gan is for segmentation; digits is classification: give none or uda'),
+    'deeplab of digits': (['--model', 'deeplab-18-16'], 'model deeplab-18-16 is not for classification'),
+    'tolerance of digits': (['--tolerance', '2'], 'tolerance has no meaning without a segmentation task'),
+    'ens_ent of digits': (['--strategy', 'ens_ent'], 'strategy ens_ent needs ens_pixels'),
+    'init of another kind': (['--init', 'scenes'], 'init scenes is segmentation, the task classification'),
+    'path of scenes': (['--task', 'scenes:here'], "task 'scenes' takes no path"),
+    'uda of scenes': (['--task', 'scenes', '--ssl', 'uda'], 'ssl uda is for classification; scenes is segmentation: give none or s4gan'),
+    'tolerance': (['--task', 'scenes', '--tolerance', '-1'], 'tolerance must be at least 0'),
+    'threshold': (['--task', 'scenes', '--threshold', '-.1'], 'threshold must be at least 0'),
+    'crop': (['--task', 'scenes', '--crop', '4'], 'crop must be at least 8'),
+    'level': (['--task', 'scenes', '--level', 'pixel'], "unknown level 'pixel'"),
+    'last': (['--task', 'scenes', '--last', 'fit'], "did you mean 'fits'"),
+    'no masks': (['--task', 'masks'], 'needs a path'),
+    'one folder': (['--task', 'masks:nowhere'], 'give two folders, masks:IMAGES,LABELS'),
     'stray': (['digits'], "unexpected 'digits'")}
 
 def here(command, args, folder, capsys, monkeypatch):
@@ -51,6 +67,80 @@ def test_dal_run(case, runs, tmp_path, capsys, monkeypatch):
     code,err = here(dal_run, args, tmp_path, capsys, monkeypatch)
     assert code==2 and words in err and err.strip().count('\n')==0, err
     assert not runs.exists() and not (tmp_path/'data').exists()
+
+# chkstyle: ignore-node
+seg_mistakes = {
+    'convention': (['--convention', 'papr'], "unknown convention 'papr'; did you mean 'paper'"),
+    'budget': (['--initial', '2'], 'initial of 2 clicks is below the cheapest item'),
+    'budget of a cycle': (['--per_cycle', '2'], 'per_cycle of 2 clicks is below the cheapest item'),
+    'share': (['--initial', '.9', '--per_cycle', '.2'], 'is beyond the pool of'),
+    'clicks': (['--initial', '99999'], 'is beyond the pool of'),
+    'margin': (['--strategy', 'margin'], 'strategy margin needs probs, which image level segmentation'),
+    'd_score': (['--strategy', 'd_score'], 'strategy d_score needs d_score, which image level segmentation with ssl none'),
+    'learn_loss of polygons': (['--strategy', 'learn_loss', '--level', 'polygon'], 'needs pred_loss, which polygon level'),
+    'model': (['--model', 'wrn-10-1'], 'model wrn-10-1 is not for segmentation'),
+    'depth': (['--model', 'deeplab-19'], 'no ResNet-19'),
+    'init': (['--init', 'digits'], 'init digits is classification, the task segmentation'),
+    'augment': (['--augment', 'strong'], 'augment strong is for classification'),
+    'candidates': (['--candidates', 'prediction'], 'candidates prediction needs level=polygon'),
+    'threshold': (['--threshold', '1.5'], 'no pixel has an entropy above threshold 1.5: with reading log_c it is at most 1'),
+    'threshold in nats': (['--threshold', '2', '--reading', 'nats'], 'at most 1.95'),
+    'crop of s4gan': (['--ssl', 's4gan', '--crop', '15'], 's4gan needs crops of at least 16 pixels'),
+    'images of s4gan': (['--task', '{}@12', '--ssl', 's4gan', '--strategy', 'd_score'], 'needs images for d_score of at least 16 pixels a side, not 12'),
+    'pixels': (['--task', '{}@4'], 'at least 8 x 8')}
+
+def fails(args, words, runs, tmp_path, capsys, monkeypatch):
+    "One line besides notes, status 2, and no run folder"
+    code,err = here(dal_run, args, tmp_path, capsys, monkeypatch)
+    lines = [o for o in err.strip().splitlines() if o[:6]!='note: ']
+    assert code==2 and words in err and len(lines)==1 and lines[0][:9]=='dal-run: ', err
+    assert not [*runs.glob('*/spec.json')] and not (tmp_path/'data').exists()
+
+@pytest.mark.parametrize('case', seg_mistakes)
+def test_dal_run_of_label_maps(case, drawn, runs, tmp_path, capsys, monkeypatch):
+    args,words = seg_mistakes[case]
+    task = f'masks:{drawn}/images,{drawn}/labels'
+    args = [o.replace('{}', task) for o in args]
+    fails(['--task', task, '--budget', 'large', *args], words, runs, tmp_path, capsys, monkeypatch)
+
+def put(path, a): Image.fromarray(np.asarray(a, dtype=np.uint8)).save(path)
+
+def void(root):
+    for p in root.glob('labels/train/*'): put(p, np.full((48, 48), 255))
+    (root/'classes.txt').write_text('a\nb\nc\nd\ne\nf\ng')
+
+def empty(root):
+    for p in root.rglob('*.png'): p.unlink()
+
+# chkstyle: ignore-node
+bad_files = {
+    'size': (lambda d: put(d/'labels/train/3.png', np.zeros((40, 48))), '3.png is 48 x 48, its label map 40 x 48'),
+    'class': (lambda d: put(d/'labels/val/21.png', np.full((48, 48), 9)) or (d/'classes.txt').write_text('\n'.join('abcdefg')),
+        'have a class out of range, first 21.png with class 9; there are 0..6, and 255 for void'),
+    'empty': (empty, 'no train images'),
+    'void': (void, 'all train label maps are void (255) alone'),
+    'photograph': (lambda d: (d/'images/train/3.png').unlink(), '1 of 20 label maps in'),
+    'corrupt': (lambda d: (d/'labels/train/3.png').write_bytes((d/'labels/train/3.png').read_bytes()[:60]), '3.png cannot be read'),
+    'corrupt photograph': (lambda d: (d/'images/val/20.png').write_bytes((d/'images/val/20.png').read_bytes()[:900]), '20.png cannot be read'),
+    'no image': (lambda d: (d/'images/val/20.png').write_text('hello'), '20.png cannot be read'),
+    'colours': (lambda d: put(d/'labels/train/3.png', np.zeros((48, 48, 3))), '3.png is RGB; store one class index a pixel'),
+    'no folder': (lambda d: shutil.rmtree(d/'labels'), 'no such file or folder')}
+
+@pytest.mark.parametrize('case', bad_files)
+def test_dal_run_of_bad_files(case, drawn, runs, tmp_path, capsys, monkeypatch):
+    change,words = bad_files[case]
+    shutil.copytree(drawn, tmp_path/'d')
+    change(tmp_path/'d')
+    fails(['--task', f'masks:{tmp_path}/d/images,{tmp_path}/d/labels'], words, runs, tmp_path, capsys, monkeypatch)
+
+def test_a_class_that_no_test_image_has_is_noted(drawn, runs, tmp_path, capsys, monkeypatch):
+    shutil.copytree(drawn, tmp_path/'d')
+    for p in (tmp_path/'d').glob('labels/val/*'): put(p, np.where(np.array(Image.open(p))==2, 0, Image.open(p)))
+    args = ['--task', f'masks:{tmp_path}/d/images,{tmp_path}/d/labels', *'--model deeplab-18-4 --iterations 1 --crop 33 --initial .3 --per_cycle .1 --cycles 1'.split()]
+    code,err = here(dal_run, args, tmp_path, capsys, monkeypatch)
+    assert not code and 'note: ' in err and 'no test pixel of' in err and '2' in err.partition('no test pixel of')[2]
+    assert all(o[:6]=='note: ' for o in err.strip().splitlines()), err
+    assert pd.read_csv(next(runs.glob('*/cycles.csv'))).score.between(0, 1).all() and len([*runs.glob('*/DONE')])==1
 
 def test_a_mistake_on_a_real_command_line(cli, runs, tmp_path):
     r = cli('dal-run', '--task', 'digit', cwd=tmp_path)
@@ -117,7 +207,7 @@ parts = {
     'of different length': [dict(augment='strong', cycles=1), dict(ssl='uda', cycles=2), dict(init='digits', augment='strong', cycles=1)],
     'weak beside strong': [dict(augment=o, ssl='none', cycles=1) for o in ('weak', 'strong')]+[dict(ssl='uda', augment='strong', cycles=1)]}
 
-def drawn(runs, names=report_notebooks):
+def shown(runs, names=report_notebooks):
     "Every cell of the report notebooks, executed here; returns the text that they would show"
     said = []
     for name in names:
@@ -134,7 +224,7 @@ def test_a_report_of_whatever_was_run(case, runs, monkeypatch):
     monkeypatch.setattr('warnings.showwarning', print)
     monkeypatch.setattr('deep_al_illusions.train.first_weights', lambda spec, root: build(spec.model, load_task('digits'), torch.Generator())[1].state_dict())
     for kw in parts[case]: run(Spec(iterations=2, **kw), say=lambda o: None)
-    assert 'finished runs in' in drawn(runs, [o for o in report_notebooks if o[:2] not in ('64', '67')])
+    assert 'finished runs in' in shown(runs, [o for o in report_notebooks if o[:2] not in ('64', '67')])
 
 # chkstyle: ignore-node
 pixel_parts = {
@@ -147,14 +237,14 @@ def test_a_report_of_whatever_segmentation_was_run(case, runs, tmp_path, monkeyp
     monkeypatch.setattr('warnings.showwarning', print)
     write_voc(tmp_path/'voc', 40, 6, n_fg=3, size=40)
     for kw in pixel_parts[case]: run(Spec(**dict(task=f'voc:{tmp_path}/voc', iterations=12, crop=33, cycles=1, initial=.2, per_cycle=.2)|kw), say=lambda o: None)
-    text = drawn(runs, [o for o in report_notebooks if o[:2] in ('65', '66', '68')]+['67_studies']*('candidates' in case))
+    text = shown(runs, [o for o in report_notebooks if o[:2] in ('65', '66', '68')]+['67_studies']*('candidates' in case))
     assert 'finished runs in' in text and 'nan' not in text, text
     save_tables(runs, tmp_path)
     assert len(pd.read_csv(tmp_path/'ledger.csv')) and {o.name.split('__')[0] for o in (tmp_path/'panels').glob('*')}<={o.name for o in runs.iterdir()}
 
 def test_the_tables_that_come_with_the_package_make_every_figure(runs, monkeypatch):
     monkeypatch.setattr('warnings.showwarning', print)
-    text = drawn(None)
+    text = shown(None)
     assert 'come with the package' in text and not [o for o in text.splitlines() if 'Not run yet' in o and 'dal-sweep' not in o]
 
 def test_a_settings_file_that_is_no_settings_file(cli, tmp_path):

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import pytest, torch
 
 from deep_al_illusions.core import InputError, digest
-from deep_al_illusions.deeplab import DeepLabv2, coco_weights, evaluate, image_losses, net, norm_mode, pixel_logits, pixel_loss, pixel_probs
-from deep_al_illusions.models import build, global_random, load_body
+from deep_al_illusions.deeplab import DeepLabv2, evaluate, image_losses, net, norm_mode, pixel_logits, pixel_loss, pixel_probs
+from deep_al_illusions.models import build, file_weights, global_random, load_body
 from deep_al_illusions.s4gan import S4GAN, Discriminator, attach, d_score, one_hot, unit_range
 from deep_al_illusions.segdata import miou
 from deep_al_illusions.train import Bar, Batches, Checkpoint, learner
@@ -27,7 +27,7 @@ def toy():
 
 def seeded(o): return torch.Generator().manual_seed(sum(map(ord, o)))
 
-base = dict(lr=.03, ll_lr=0., lr_min=0., warmup=0., schedule='poly', momentum=.9, nesterov=False, wd=5e-4, device='cpu')
+base = dict(lr=.03, ll_lr=0., lr_min=0., warmup=0., schedule='poly', momentum=.9, nesterov=False, wd=5e-4, device='cpu', head_rate=None)
 gan = dict(bs_unl=3, unlabelled='rest', confidence=.5, fm_weight=.1, st_weight=1., st_warmup=.2, d_lr=1e-3, legacy=False, control=False)
 
 def fit(toy, root, die=False, n=6, lbl=6, norm='train', precision='fp32', **kw):
@@ -73,18 +73,24 @@ def test_bad_weights(what, tmp_path):
     elif what!='missing':
         torch.save(sd, p, _use_new_zipfile_serialization=what=='cut')
         p.write_bytes(p.read_bytes()[:-5000])
-    with pytest.raises(InputError) as e: coco_weights(p)
+    with pytest.raises(InputError) as e: load_body(net('deeplab-18-4', 3), file_weights(p), p)
     assert '\n' not in str(e.value) and 'init' in str(e.value)
 
 def test_weights_of_another_size_and_an_old_file(tmp_path):
     m,p = net('deeplab-18-4', 3),tmp_path/'w.pth'
     torch.save({k.replace('head.', 'layer5.conv2d_list.'): v for k,v in m.state_dict().items() if 'num_batches' not in k}, p, _use_new_zipfile_serialization=False)
-    new = net('deeplab-18-4-two', 3)
-    load_body(new, coco_weights(p, 3), p)
+    new,other = net('deeplab-18-4-two', 3),net('deeplab-18-4', 4)
+    for o in new,other:
+        load_body(o, file_weights(p), p)
+        assert torch.equal(o.layer4[1].conv2.weight, m.layer4[1].conv2.weight)
+    assert torch.equal(new.head[1].weight, m.head[1].weight)
+    with pytest.raises(InputError, match='another network'): load_body(net('deeplab-18-8', 3), file_weights(p), p)
+
+def test_a_head_of_our_own_training_stays_behind(tmp_path):
+    m,new,p = net('deeplab-18-4', 3),net('deeplab-18-4', 3),tmp_path/'w.pth'
+    torch.save(m.state_dict(), p)
+    load_body(new, file_weights(p), p)
     assert torch.equal(new.layer4[1].conv2.weight, m.layer4[1].conv2.weight) and not torch.equal(new.head[0].weight, m.head[0].weight)
-    new.load_state_dict(coco_weights(p, 3), strict=False)
-    assert torch.equal(new.head[1].weight, m.head[1].weight) and not any(k[:4]=='head' for k in coco_weights(p, 4))
-    with pytest.raises(InputError, match='another network'): load_body(net('deeplab-18-8', 3), coco_weights(p), p)
 
 def test_norm_modes():
     with pytest.raises(InputError, match="unknown batch normalisation 'frozen'"): norm_mode(net('deeplab-18-4', 3), 'frozen')

@@ -3,7 +3,7 @@ from functools import partial
 
 import pytest, torch
 
-from deep_al_illusions.acquire import Outs, k_center_greedy, register, strategies
+from deep_al_illusions.acquire import Outs, k_center_greedy, register, strategies, variants
 from deep_al_illusions.core import InputError, Spec
 from deep_al_illusions.data import load_task
 from deep_al_illusions.learnloss import LearnLoss
@@ -12,6 +12,8 @@ from deep_al_illusions.pool import Pool
 
 def gen(seed=0): return torch.Generator().manual_seed(seed)
 draws_from_the_pool = {'random'}
+ways = {**{k: strategies[k] for k in strategies}, **{' '.join(k): variants[k] for k in variants}}
+def moved(k, v, p): return v if k=='lbl_embs' else v[:,p] if k=='votes' else v[p]
 
 def world(seed):
     "Random outputs for a random pool, a third of them tied"
@@ -23,15 +25,21 @@ def world(seed):
     z[:k//3] = z[0]
     embs = torch.randn(n, 16, generator=g)
     votes = torch.randint(0, 3, (5, k), generator=g)
-    return Outs(probs=z.softmax(1), embs=embs[:k], lbl_embs=embs[k:], votes=votes, pred_loss=z[:,0].clone()),pool
+    pixels,ens_pixels = torch.randint(0, 50, (2, k), generator=g).double()
+    return Outs(z.softmax(1), embs[:k], embs[k:], votes, z[:,0].clone(), pixels, ens_pixels, z[:,1].sigmoid()),pool
+
+def test_the_world_has_every_output():
+    assert all(torch.is_tensor(o) for o in vars(world(0)[0]).values())
+    assert {o for f in ways.values() for o in f.needs}<={*Outs.__dataclass_fields__}
+    assert {'ens_ent', 'd_score', 'entropy segmentation'}<={*ways}
 
 def ordered(name, outs, pool, g):
     "The whole order and its scores"
-    o = strategies[name](outs, pool, g)
+    o = ways[name](outs, pool, g)
     return [*map(int, o)],getattr(o, 'scores', None)
 
 @pytest.mark.parametrize('seed', range(5))
-@pytest.mark.parametrize('name', [*strategies])
+@pytest.mark.parametrize('name', ways)
 class TestContract:
     def test_every_position_once(self, name, seed):
         outs,pool = world(seed)
@@ -44,7 +52,7 @@ class TestContract:
 
     def test_longer_budget_begins_with_shorter(self, name, seed):
         outs,pool = world(seed)
-        a,b = [pool.buy(strategies[name](outs, pool, gen(1)), k).lbl for k in (2, 4)]
+        a,b = [pool.buy(ways[name](outs, pool, gen(1)), k).lbl for k in (2, 4)]
         assert b[:len(a)]==a
 
     def test_global_random_state_untouched(self, name, seed):
@@ -57,15 +65,16 @@ class TestContract:
         if name in draws_from_the_pool: pytest.skip('draws positions, whatever they hold')
         outs,pool = world(seed)
         p = torch.randperm(len(pool.unl), generator=gen(9))
-        moved = Outs(probs=outs.probs[p], embs=outs.embs[p], lbl_embs=outs.lbl_embs, votes=outs.votes[:,p], pred_loss=outs.pred_loss[p])
-        (a,x),(b,y) = [ordered(name, o, pool, gen()) for o in (outs, moved)]
+        other = Outs(**{k: moved(k, v, p) for k,v in vars(outs).items()})
+        (a,x),(b,y) = [ordered(name, o, pool, gen()) for o in (outs, other)]
         torch.testing.assert_close(torch.as_tensor(x), torch.as_tensor(y))
         score_of = dict(zip(a, map(float, x)))
         assert [score_of[int(p[o])] for o in b]==pytest.approx([score_of[o] for o in a])
 
     def test_ties_do_not_follow_position(self, name, seed):
         pool = Pool(60)
-        outs = Outs(torch.full((60, 3), 1/3), torch.zeros(60, 4), torch.zeros(0, 4), torch.zeros(5, 60, dtype=torch.int64), torch.zeros(60))
+        votes,flat = torch.zeros(5, 60, dtype=torch.int64),dict.fromkeys(Outs.__dataclass_fields__, torch.zeros(60))
+        outs = Outs(**flat|dict(probs=torch.full((60, 3), 1/3), embs=torch.zeros(60, 4), lbl_embs=torch.zeros(0, 4), votes=votes))
         assert ordered(name, outs, pool, gen(seed))[0]!=list(range(60))
 
     def test_outputs_stay_as_they_are(self, name, seed):
@@ -74,10 +83,11 @@ class TestContract:
         ordered(name, outs, pool, gen())
         assert all(torch.equal(getattr(outs, k), getattr(same, k)) for k in vars(outs))
 
-@pytest.mark.parametrize('name', [n for n in strategies if {*strategies[n].needs}-{'votes'}])
+@pytest.mark.parametrize('name', [k for k,f in ways.items() if {*f.needs}-{'votes'}])
 def test_scores_that_are_not_finite_are_one_line(name):
     nan = float('nan')
-    bad = Outs(probs=torch.full((4, 3), nan), embs=torch.full((4, 2), nan), lbl_embs=torch.zeros(1, 2), pred_loss=torch.full((4,), nan))
+    bad = Outs(**dict.fromkeys(Outs.__dataclass_fields__, torch.full((4, 3), nan))|dict(lbl_embs=torch.zeros(1, 3)))
+    for k in 'pred_loss','pixels','ens_pixels','d_score': setattr(bad, k, torch.full((4,), nan))
     with pytest.raises(InputError, match='not finite') as e: ordered(name, bad, Pool(4), gen())
     assert '\n' not in str(e.value)
 

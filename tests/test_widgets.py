@@ -2,11 +2,14 @@
 import json,shutil,subprocess,sys
 from zipfile import ZipFile
 
-import nbformat, numpy as np, pytest
+import nbformat, numpy as np, pytest, torch
 from browser import *
 
 from deep_al_illusions.clicks import *
-from deep_al_illusions.core import InputError,package
+from deep_al_illusions.core import InputError,Spec,package
+from deep_al_illusions.regions import Labels
+from deep_al_illusions.segdata import SegTask
+from deep_al_illusions.train import train
 from deep_al_illusions.widgets import *
 
 classes = ['ground', 'box', 'pole', 'sign']
@@ -25,6 +28,15 @@ def mask():
     y[5:35,45:50] = 2
     y[0] = void
     return y
+
+def trained_on(ann, root):
+    "A network is trained on what a person drew, at the price of the person's clicks"
+    x,y = torch.full((1, 3, *ann.shape), 90, dtype=torch.uint8),torch.zeros(1, *ann.shape, dtype=torch.uint8)
+    y[0,0,:4] = torch.arange(4)
+    spec = Spec(task='scenes', iterations=2, crop=33, model='deeplab-18-4')
+    task = SegTask('mine', ann.classes, x, y, x, y, background=0).drawn_by(gather([ann])).at(spec)
+    assert task.costs[0]==ann.clicks and (Labels(task, [0])[0].numpy()==ann.paint()).all()
+    assert np.isfinite(train(task, spec, [0], root=root/'trainings')[1]['loss'])
 
 def poly(cls, points, times=()): return dict(cls=cls, points=points, times=list(times))
 
@@ -226,6 +238,7 @@ def test_mouse_to_label_map(fresh):
     assert [len(t) for t in ann.times] == [5, 5] and 0 < ann.seconds < 60 and ann.times[0][0] == 0
     t = [o['t'] for o in ann.events]
     assert t == sorted(t) and t[-1] == ann.seconds
+    trained_on(ann, fresh.folder)
 
 def test_corrections(fresh):
     "Undo, drop, double click, select, delete and bring back; none of the keys reaches JupyterLab"
