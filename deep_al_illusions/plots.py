@@ -4,18 +4,21 @@
 
 # %% auto #0
 __all__ = ['arm', 'look', 'legend_name', 'way_of', 'kind_in', 'complete', 'summary', 'curves', 'second', 'exact_way', 'panels',
-           'study_title', 'paired', 'points', 'spread', 'worth_of_ssl', 'panel', 'class_histogram', 'contact_sheet']
+           'odd', 'segmentation_of', 'families', 'study_title', 'paired', 'points', 'budget_at', 'spread',
+           'worth_of_ssl', 'panel', 'forest', 'task_of', 'class_histogram', 'contact_sheet']
 
-# %% ../nbs/32_plots.ipynb #7901bd8e
+# %% ../nbs/32_plots.ipynb #55386c34
 from dataclasses import asdict
+from pathlib import Path
 
 import matplotlib.pyplot as plt, numpy as np, pandas as pd
 from scipy import stats
 
 from .core import *
+from .data import load_task
 from .presets import *
 
-# %% ../nbs/32_plots.ipynb #0d1767c1
+# %% ../nbs/32_plots.ipynb #aea707a9
 _look = dict(random=('#555555', 'o'), entropy=('#D55E00', 's'), core_set=('#0072B2', 'v'), learn_loss=('#009E73', 'D'), ens_varr=('#CC79A7', '^'))
 _look |= dict(ens_ent=_look['ens_varr'], d_score=('#56B4E9', 'X'))
 _spare = [('#E69F00', 'P'), ('#A0522D', '<'), ('#6A3D9A', '>')]
@@ -30,22 +33,24 @@ def look(strategy:str): # Keywords of matplotlib
 def legend_name(strategy:str, ssl='none', augment='none', init='random', level='image', kind='classification'):
     "How a strategy and its way of training are written in a legend: SSL-Entropy"
     name,usual = _names.get(strategy, strategy.replace('_', ' ').title().replace(' ', '-')),'strong' if ssl=='none' and kind=='classification' else 'weak'
-    if level=='polygon': name += '-Polygon'
-    if init!='random': return f'Fine-tuned from {init}' if strategy=='random' else f'{name}, from {init}'
+    name += dict(polygon='-Polygon', predicted='-Predicted-Polygon').get(level, '')
+    if init!='random' and kind=='classification': return f'Fine-tuned from {init}' if strategy=='random' else f'{name}, from {init}'
     return ('' if ssl=='none' else 'SSL-')+name+('' if augment==usual else '-w-o-Aug' if augment=='none' else f' ({augment})')
 
-def way_of(ssl, augment, init, level='image'): # Position in the legend, dashes
-    "The way of training, as a figure shows it"
-    if init!='random': return 3,'-.'
+def way_of(ssl, augment, init, level='image', kind='classification'): # Position in the legend, dashes
+    "The way of training, as a figure shows it; segmentation networks may all start from other weights"
+    if init!='random' and kind=='classification': return 3,'-.'
     return (2, '-') if ssl!='none' else (0, ':') if augment=='none' else (1, '--')
 
-# %% ../nbs/32_plots.ipynb #7d95de74
+# %% ../nbs/32_plots.ipynb #0a12db11
 def kind_in(df): return kind_of(df.task.iloc[0]) if 'task' in df and len(df) else 'classification'
 
 def complete(df):
     "The table with every column of `arm`; for segmentation, `units` counts purchases, since trials spend different sums"
     df = df.assign(**{k: v for k,v in dict(init='random', level='image', cost=df.units).items() if k not in df})
-    return df if kind_in(df)=='classification' else df.assign(units=df.cycle)
+    if kind_in(df)=='classification': return df
+    seen = df.candidates=='prediction' if 'candidates' in df else False
+    return df.assign(units=df.cycle, level=np.where(seen, 'predicted', df.level))
 
 def summary(
     df:pd.DataFrame, # Trainings: strategy, ssl, augment, trial, units, score, and init and level where they vary
@@ -56,7 +61,7 @@ def summary(
     out['half'] = stats.t.ppf(.975, out.trials-1)*out.sd/np.sqrt(out.trials)
     return out.drop(columns='sd').reset_index()
 
-# %% ../nbs/32_plots.ipynb #4841ae60
+# %% ../nbs/32_plots.ipynb #074e27ab
 def curves(
     df:pd.DataFrame, # Trainings, as from `load_runs`
     ax=None,
@@ -66,12 +71,12 @@ def curves(
     df,kind = complete(df),kind_in(df)
     ax,s = ax or plt.subplots(figsize=(7.2, 4), layout='constrained')[1],summary(df)
     order = {o: k for k,o in enumerate(_look)}
-    keys = sorted(map(tuple, s[arm].drop_duplicates().values), key=lambda k: (way_of(*k[1:])[0], order.get(k[0], 99)))
-    step,one_way = min(np.diff(np.sort(s.groupby('units').cost.mean())), default=0),len({way_of(*k[1:]) for k in keys})==1
+    keys = sorted(map(tuple, s[arm].drop_duplicates().values), key=lambda k: (way_of(*k[1:], kind)[0], order.get(k[0], 99), k[-1]))
+    step,one_way = min(np.diff(np.sort(s.groupby('units').cost.mean())), default=0),len({way_of(*k[1:], kind) for k in keys})==1
     for i,key in enumerate(keys):
         d,kw = s[(s[arm]==key).all(axis=1)].sort_values('units'),look(key[0])
-        kw |= dict(mfc='white') if key[-1]=='polygon' else {}
-        ax.plot(d.cost, 100*d['mean'], label=legend_name(*key, kind), ms=4.5, lw=1.5, ls='-' if one_way else way_of(*key[1:])[1], **kw)
+        kw |= {} if key[-1]=='image' else dict(mfc='white')
+        ax.plot(d.cost, 100*d['mean'], label=legend_name(*key, kind), ms=4.5, lw=1.5, ls='-' if one_way else way_of(*key[1:], kind)[1], **kw)
         shift = (i-(len(keys)-1)/2)/len(keys)*.25*step
         if bars and d.trials.max()>2: ax.errorbar(d.cost+shift, 100*d['mean'], 100*d['half'], ls='', lw=.9, capsize=2, alpha=.55, color=kw['color'])
         elif bars and d.trials.max()>1: ax.scatter((t := df[(df[arm]==key).all(axis=1)]).cost+shift, 100*t.score, s=5, alpha=.55, color=kw['color'])
@@ -92,7 +97,7 @@ def _dress(ax, s, kind):
     ax.legend(frameon=False, fontsize=8.5, loc='center left', bbox_to_anchor=(1, .5))
     return ax
 
-# %% ../nbs/32_plots.ipynb #5e19bbce
+# %% ../nbs/32_plots.ipynb #301a5b59
 def second(df):
     "Is the study on CIFAR-100, or on what stands for it?"
     return df.task.iloc[0] in ('cifar100', stand_in['pocket']['cifar100'])
@@ -113,23 +118,44 @@ def panels(
     df = complete(df[(df.budget==budget)&(df.task.map(kind_of)==kind)]) if len(df) else df
     if not len(df): return
     df = df.assign(way=[exact_way(*o, kind) for o in df[arm[1:]].values])
-    for _,d in sorted(df.groupby('study', sort=False), key=lambda o: second(o[1])):
+    for _,d in sorted(df.groupby(['study']+['init']*(kind=='segmentation'), sort=False), key=lambda o: second(o[1])):
         if 'transfer' in ways and (d.way=='transfer').any(): d = d[(d.way!='transfer')|(d.init==d[d.way=='transfer'].init.iloc[0])]
         if {*ways}<={*d[d.strategy=='random'].way}: yield d[d.way.isin(ways)]
 
-# %% ../nbs/32_plots.ipynb #b468470f
+# %% ../nbs/32_plots.ipynb #a8a86774
+_free = 'task strategy ssl augment init level candidates trial scale budget initial per_cycle cycles'.split()
+
+def odd(d, free=()): # Dict
+    "The settings of a run that are not the usual ones of its task, scale, budget and way of training; `d` is a row of the table"
+    usual = asdict(Spec(**{k: d[k] for k in ('task', 'ssl', 'augment', 'scale', 'budget', 'device')}))
+    free = [*_free, *free]+(['model', 'lr'] if d.init!='random' and kind_of(d.task)=='classification' else [])
+    return {k: d[k] for k,u in usual.items() if k in d and k not in free and u is not None and not pd.isna(d[k]) and d[k]!=u and (k, d[k])!=('iterations', 0)}
+
+def segmentation_of(df): return complete(df[df.task.map(kind_of)=='segmentation'])
+
+def families(
+    df:pd.DataFrame, # Trainings, as from `load_runs`
+    *free:str, # Settings
+): # DataFrames
+    "Yield the segmentation runs that differ in these settings and the way of training alone"
+    if not len(df := segmentation_of(df)): return
+    one = df.groupby('run').first()
+    key = one.apply(lambda d: str([*d[['data', 'scale', 'initial', 'per_cycle', 'device', 'init']], odd(d, free)]), axis=1)
+    for _,d in df.groupby(df.run.map(key), sort=False): yield d
+
+# %% ../nbs/32_plots.ipynb #c1ed972d
 def study_title(df:pd.DataFrame): # Text
     "The data, scale and budget of a study, with what departs from the tables, and the paper's data set that it stands for"
     df = complete(df)
     d,n = df.iloc[(10*(df.init!='random')+(df.ssl=='none')).argmin()],df.cycle.max()
-    usual = asdict(Spec(**{k: d[k] for k in ('task', 'ssl', 'augment', 'scale', 'budget', 'device')}))
-    free = 'task strategy ssl augment init level candidates trial scale budget initial per_cycle cycles'.split()+(['model', 'lr'] if d.init!='random' else [])
-    odd = [f'{k} {d[k]}' for k in usual if k in d and k not in free and usual[k] is not None and d[k]!=usual[k] and (k, d[k])!=('iterations', 0)]
-    odd += ['on a GPU'] if d.device=='cuda' else []
+    pixels = kind_of(d.task)=='segmentation'
+    more = [f'{k} {v:g}' if isinstance(v, float) else f'{k} {v}' for k,v in odd(d).items()]+['on a GPU']*(d.device=='cuda')
+    more += [f'from {Path(d.init).name}']*(pixels and d.init!='random')
     real = {v: k for k,v in stand_in[d.scale].items()}.get(d.task)
     name = d.task+(f' (for {real.upper().replace("CIFAR", "CIFAR-")})' if real else '')
-    price = lambda o: f'{100*o:g} %' if o<=1 and kind_of(d.task)=='segmentation' else f'{o:g}'
-    return ', '.join([name, f'{d.scale} scale', f'{price(d.initial)} + {n} x {price(d.per_cycle)} {"labels" if kind_of(d.task)=="classification" else "of the clicks"}', *odd])
+    price = lambda o: f'{100*o:g} %' if o<=1 and pixels else f'{o:g}'
+    unit = 'labels' if not pixels else 'of the clicks' if d.initial<=1 else 'clicks'
+    return ', '.join([name, f'{d.scale} scale', price(d.initial)+(f' + {n} x {price(d.per_cycle)}' if n or not pixels else '')+f' {unit}', *more])
 
 # %% ../nbs/32_plots.ipynb #6f607a88
 def paired(
@@ -150,34 +176,39 @@ def points(row): # Text
     few = {1: 'one trial', 2: f'{row["min"]:+.1f} and {row["max"]:+.1f} in two trials'}
     return f'{row["mean"]:+.1f} points ({few.get(row.trials, interval)})'
 
-# %% ../nbs/32_plots.ipynb #b0757c3c
+# %% ../nbs/32_plots.ipynb #75720740
+def budget_at(df, units): # Text
+    "The budget after which a line has these `units`"
+    return f'{units} labels' if kind_in(df)=='classification' else f'{df[df.units==units].cost.mean():,.0f} clicks'
+
+# %% ../nbs/32_plots.ipynb #9c9345ef
 def spread(
     df:pd.DataFrame, # Trainings of one study, from `panels`
     way:str, # bare, raw, ssl
 ): # Best and worst difference in points, and a sentence
     "The strategies against Random at the last budget"
-    d,words = df[df.way==way],dict(bare='Without augmentation', raw='With augmentation', ssl='Semi-supervised')[way]
+    d,words = df[df.way==way],dict(bare='Without augmentation', raw='With augmentation' if kind_in(df)=='classification' else 'Supervised', ssl='Semi-supervised')[way]
     n = d[d.strategy=='random'].units.max()
     rows = {s: paired(d, dict(strategy=s), dict(strategy='random')) for s in d.strategy.unique() if s!='random'}
     rows = {s: r.loc[n] for s,r in rows.items() if n in r.index}
     if not rows: return float('nan'),float('nan'),f'{words}, Random is not compared with any strategy at its last budget.'
     told = '; '.join(f'{legend_name(s, augment="strong")} {points(r)}' for s,r in rows.items())
     means = [r['mean'] for r in rows.values()]
-    return max(means),min(means),f'{words}, against Random at {n} labels: {told}.'
+    return max(means),min(means),f'{words}, against Random at {budget_at(d, n)}: {told}.'
 
-# %% ../nbs/32_plots.ipynb #a2445ffc
+# %% ../nbs/32_plots.ipynb #9b1a6180
 def worth_of_ssl(
     df:pd.DataFrame, # Trainings of one study, from `panels` with raw and ssl
 ): # Sentences
     "SSL-Random at the first budget against all strategies at the last, and what each way's strategies add"
     df = df.drop_duplicates([*arm, 'trial', 'units'])
-    lo = df.units.min()
+    lo,at = df.units.min(),lambda n: budget_at(df, n)
     start = 100*df[(df.way=='ssl')&(df.strategy=='random')&(df.units==lo)].score.mean()
     raw = df[df.way=='raw']
     raw = 100*raw[raw.units==raw.units.max()].groupby('strategy').score.mean()
     gain = paired(df, dict(strategy='random', way='ssl'), dict(strategy='random', way='raw'))
-    said = f'SSL-Random reaches {start:.1f} % with {lo} labels; the best strategy without it, {legend_name(raw.idxmax(), augment="strong")}, {raw.max():.1f} % with {df[df.way=="raw"].units.max()}.'
-    if len(gain): said += f' Semi-supervised training is worth {points(gain.iloc[0])} to Random at {gain.index[0]} labels and {points(gain.iloc[-1])} at {gain.index[-1]}.'
+    said = f'SSL-Random reaches {start:.1f} % with {at(lo)}; the best strategy without it, {legend_name(raw.idxmax(), augment="strong")}, {raw.max():.1f} % with {at(df[df.way=="raw"].units.max())}.'
+    if len(gain): said += f' Semi-supervised training is worth {points(gain.iloc[0])} to Random at {at(gain.index[0])} and {points(gain.iloc[-1])} at {at(gain.index[-1])}.'
     return f'{said} {spread(df, "raw")[2]} {spread(df, "ssl")[2]}'
 
 def panel(
@@ -189,6 +220,33 @@ def panel(
     ax = curves(df, bars=bars)
     ax.set_title(f'{figure}: {study_title(df)}\n{ax.get_title(loc="left") if bars else "means over trials"}', fontsize=9, loc='left', color='#555555')
     return ax
+
+# %% ../nbs/32_plots.ipynb #19c62d8a
+def forest(
+    rows:dict, # Name to a row of `paired`
+    ax=None,
+): # Axes
+    "Paired differences, with 95 % intervals where there are more than two trials; small dots are the two otherwise"
+    ax = ax or plt.subplots(figsize=(6.4, .9+.32*len(rows)), layout='constrained')[1]
+    for y,r in enumerate(rows.values()):
+        if r.trials>2: ax.errorbar(r['mean'], y, xerr=r.half, color='#0072B2', lw=1.2, capsize=3)
+        elif r.trials==2: ax.plot([r['min'], r['max']], [y, y], '.', color='#0072B2', ms=4)
+        ax.plot(r['mean'], y, 'o', color='#0072B2', ms=6, mfc='white' if r.trials==1 else '#0072B2')
+    ax.axvline(0, color='#555555', lw=.8)
+    ax.set(yticks=range(len(rows)), yticklabels=[*rows], xlabel='difference in points')
+    ax.invert_yaxis()
+    ax.margins(y=.25)
+    ax.grid(alpha=.25, axis='x')
+    ax.spines[['top', 'right', 'left']].set_visible(False)
+    ax.tick_params('y', length=0)
+    return ax
+
+# %% ../nbs/32_plots.ipynb #b4349c91
+def task_of(df): # `Task`
+    "The data set of a study, or `None` where it is not on this machine as it was"
+    try: t = load_task(df.task.iloc[0])
+    except InputError as e: return print(f'note: {e}')
+    return t if t.digest==df.data.iloc[0] else print(f'note: {t.name} has changed since it was run, so its images are not shown')
 
 # %% ../nbs/32_plots.ipynb #e366d01e
 def _plain(s): return s.replace('$', r'\$')
