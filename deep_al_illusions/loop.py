@@ -160,7 +160,10 @@ def arrange(self:Task, order, ids, generator): return order
 @patch
 def classes_of(self:Task, ids): return self.y_train.cpu()[ids]
 
-# %% ../nbs/09_loop.ipynb #a0a0c4c3
+# %% ../nbs/09_loop.ipynb #fec80726
+@patch
+def chance_of(self:Task, ids, k, generator): return chance_divergence(self.classes_of(ids), k, generator)
+
 @patch
 def ledger(self:Task, cycle, ids): return []
 
@@ -181,7 +184,7 @@ class Part(Pool):
             read.append(o)
             yield self.where[o]
 
-# %% ../nbs/09_loop.ipynb #eb2d36ac
+# %% ../nbs/09_loop.ipynb #24eb96d5
 def buy_next(model, task, pool, spec, cycle, members=()): # The new pool, the score of each new item, and notes
     "Score the unlabelled items, rank them, and spend `spec.per_cycle`"
     start,g = time.perf_counter(),lambda o: generator(spec, o, cycle)
@@ -203,8 +206,8 @@ def _audit(model, task, pool, before, offered, spec, g):
     left = before.unl[~torch.isin(before.unl, new)] if task.kind=='classification' else offered[~torch.isin(offered, new)]
     a,b = [o[torch.randperm(len(o), generator=g)[:min(len(new), 1000)]] for o in (new, left)]
     apart = told_apart(*(task.embed(model, o, spec) for o in (a, b)), g) if min(len(a), len(b)) else float('nan')
-    y,had = task.classes_of(new),task.classes_of(torch.cat([new, left]))
-    return dict(class_divergence=class_divergence(y, had), by_chance=chance_divergence(had, len(y), g), told_apart=apart)
+    had = torch.cat([new, left])
+    return dict(class_divergence=class_divergence(task.classes_of(new), task.classes_of(had)), by_chance=task.chance_of(had, len(new), g), told_apart=apart)
 
 # %% ../nbs/09_loop.ipynb #8442c5fe
 def _cycles(spec, task, folder, say, tables):

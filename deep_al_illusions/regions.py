@@ -6,7 +6,7 @@
 __all__ = ['Labels', 'NormMode', 'pixel_entropy', 'aggregated', 'pixel_maps', 'by_pixel_entropy', 'by_ens_entropy', 'by_d_score',
            'in_rounds', 'reprice']
 
-# %% ../nbs/24_regions.ipynb #9b5e01ce
+# %% ../nbs/24_regions.ipynb #4120ac21
 import copy,math
 from dataclasses import asdict
 from functools import lru_cache
@@ -19,6 +19,7 @@ from fastcore.basics import patch
 from skimage.measure import label
 
 from .acquire import *
+from .audit import *
 from .clicks import *
 from .core import *
 from .deeplab import *
@@ -327,6 +328,13 @@ def classes_of(self:SegTask, ids): # Int64
     whole = torch.isin(torch.from_numpy(self.outlines.image).long(), ids[ids<n])
     cls = torch.from_numpy(self.outlines.cls).long()
     return torch.cat([cls[whole], cls[ids[(ids>=n)&(ids<n+len(cls))]-n]])
+
+# %% ../nbs/24_regions.ipynb #3c005c6a
+@patch
+def chance_of(self:SegTask, ids, k, generator):
+    "Mean `class_divergence` of thirty random purchases of `k` among `ids`"
+    had,draw = self.classes_of(ids),lambda: self.classes_of(ids[torch.randperm(len(ids), generator=generator)[:k]])
+    return float(np.mean([class_divergence(draw(), had) for _ in range(30)]))
 
 # %% ../nbs/24_regions.ipynb #0264d0c9
 def reprice(
