@@ -11,12 +11,13 @@ import math
 import numpy as np, torch
 from torch import Tensor
 
-# %% ../nbs/08a_audit.ipynb #b05999a3
+# %% ../nbs/08a_audit.ipynb #05e791c4
 def class_divergence(
     y:Tensor, # Classes of what was bought
     pool:Tensor, # Classes of the whole pool
 )->float: # Nats
     "KL divergence of the purchase's class histogram from the pool's"
+    if not len(y): return math.nan
     p,q = [o.bincount(minlength=int(pool.max())+1).double()/len(o) for o in (y, pool)]
     return torch.special.xlogy(p, p/q.clamp(min=1e-300)).sum().item()
 

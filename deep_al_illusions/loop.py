@@ -27,7 +27,7 @@ from .models import *
 from .pool import *
 from .train import *
 
-# %% ../nbs/09_loop.ipynb #7a44fa86
+# %% ../nbs/09_loop.ipynb #cc415afc
 def needs_of(spec:Spec): # Fields of `Outs`, and those of them that need a part trained along
     "What the strategy of a run declared"
     needs = getattr(strategy(spec.strategy, kind_of(spec.task)), 'needs', ())
@@ -49,6 +49,7 @@ def check(
     if getattr(net, 'kind', 'classification')!=task.kind: raise InputError(f'model {spec.model} is not for {task.kind}; leave model out for the one of the scale')
     if is_task(spec.init):
         if kind_of(spec.init)!=task.kind: raise InputError(f'init {spec.init} is {kind_of(spec.init)}, the task {task.kind}; give a task of the same kind')
+        if spec.init==spec.task: warn(f'init {spec.init} is the task itself: the first weights have seen all of its labels')
         load_task(spec.init)
     elif spec.init!='random': load_body(build(spec.model, task, torch.Generator())[1], first_weights(spec, None), spec.init)
     task = task.at(spec, root or settings().runs_root)
@@ -184,7 +185,7 @@ class Part(Pool):
             read.append(o)
             yield self.where[o]
 
-# %% ../nbs/09_loop.ipynb #24eb96d5
+# %% ../nbs/09_loop.ipynb #9bb2c8b3
 def buy_next(model, task, pool, spec, cycle, members=()): # The new pool, the score of each new item, and notes
     "Score the unlabelled items, rank them, and spend `spec.per_cycle`"
     start,g = time.perf_counter(),lambda o: generator(spec, o, cycle)
@@ -193,10 +194,10 @@ def buy_next(model, task, pool, spec, cycle, members=()): # The new pool, the sc
     part,read = Part(pool, where),[]
     order = strategy(spec.strategy, task.kind)(task.outputs(model, spec, needs_of(spec)[0], part.unl, pool, members), part, g(f'query {spec.strategy}'))
     order = task.arrange(order, part.unl, g('arrange'))
-    new = pool.buy(part.whole(order, read), task.amounts(spec)[1], task.costs, spec.last or 'fits', spec.candidates=='prediction' or spec.subset>0)
+    new = pool.buy(part.whole(order, read), task.amounts(spec)[1], task.costs, spec.last or 'fits', spec.level=='polygon' or spec.subset>0)
     if len(new)==len(pool): raise InputError('nothing is left that could be bought; lower cycles, or raise subset')
     k,scores,at = len(new)-len(pool),getattr(order, 'scores', None),{int(part.unl[o]): i for i,o in enumerate(read)}
-    ties = tie_share(scores if scores is not None and len(scores)==len(part.unl) and len(read)<=k+1 else None, k)
+    ties = tie_share(scores if spec.level=='image' and scores is not None and len(scores)==len(part.unl) and len(read)<=k+1 else None, k)
     note = dict(score_s=time.perf_counter()-start, tie_share=ties)|_audit(model, task, new, pool, part.unl, spec, g('audit'))
     return new,[float('nan') if scores is None else float(scores[at[o]]) for o in new.lbl[-k:]],note
 
@@ -205,7 +206,7 @@ def _audit(model, task, pool, before, offered, spec, g):
     new = torch.as_tensor(pool.lbl[len(before):])
     left = before.unl[~torch.isin(before.unl, new)] if task.kind=='classification' else offered[~torch.isin(offered, new)]
     a,b = [o[torch.randperm(len(o), generator=g)[:min(len(new), 1000)]] for o in (new, left)]
-    apart = told_apart(*(task.embed(model, o, spec) for o in (a, b)), g) if min(len(a), len(b)) else float('nan')
+    apart = told_apart(*(task.embed(model, o, spec) for o in (a, b)), g) if min(len(a), len(b)) and spec.level=='image' else float('nan')
     had = torch.cat([new, left])
     return dict(class_divergence=class_divergence(task.classes_of(new), task.classes_of(had)), by_chance=task.chance_of(had, len(new), g), told_apart=apart)
 
@@ -305,14 +306,14 @@ def run(
         write_json(folder/'DONE', _sums(folder))
     return folder
 
-# %% ../nbs/09_loop.ipynb #7e79b4ba
+# %% ../nbs/09_loop.ipynb #1c5c8070
 _arm = 'strategy ssl augment init level candidates trial cycles'.split()
 identity = 'study data task strategy ssl augment init level scale budget trial'.split()
 
 def _study(spec, data):
     "Fingerprint of what must be equal for two runs to be compared; `spec` as a dict"
     usual = asdict(Spec(**{k: spec.get(k) for k in ('task', 'strategy', 'ssl', 'augment', 'scale', 'budget', 'device')}))
-    free = [*_arm, *(['model', 'lr'] if spec.get('init', 'random')!='random' else [])]
+    free = [*_arm, *(['model', 'lr'] if spec.get('init', 'random')!='random' and kind_of(spec['task'])=='classification' else [])]
     odd = {k: v for k,v in spec.items() if k not in free and v!=usual.get(k)}
     return digest(odd, sorted({*usual}-{*spec}), {k: spec[k] for k in ('scale', 'initial', 'per_cycle', 'device')}, data)[:8]
 

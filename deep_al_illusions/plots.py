@@ -181,27 +181,30 @@ def budget_at(df, units): # Text
     "The budget after which a line has these `units`"
     return f'{units} labels' if kind_in(df)=='classification' else f'{df[df.units==units].cost.mean():,.0f} clicks'
 
-# %% ../nbs/32_plots.ipynb #9c9345ef
+# %% ../nbs/32_plots.ipynb #22d5d45e
 def spread(
     df:pd.DataFrame, # Trainings of one study, from `panels`
     way:str, # bare, raw, ssl
 ): # Best and worst difference in points, and a sentence
     "The strategies against Random at the last budget"
+    df = complete(df)
     d,words = df[df.way==way],dict(bare='Without augmentation', raw='With augmentation' if kind_in(df)=='classification' else 'Supervised', ssl='Semi-supervised')[way]
     n = d[d.strategy=='random'].units.max()
-    rows = {s: paired(d, dict(strategy=s), dict(strategy='random')) for s in d.strategy.unique() if s!='random'}
-    rows = {s: r.loc[n] for s,r in rows.items() if n in r.index}
+    pairs = [o for o in d[['strategy', 'level']].drop_duplicates().itertuples(index=False) if o.strategy!='random']
+    rows = {o: paired(d, o._asdict(), dict(strategy='random', level=o.level)) for o in pairs}
+    rows = {o: r.loc[n] for o,r in rows.items() if n in r.index}
     if not rows: return float('nan'),float('nan'),f'{words}, Random is not compared with any strategy at its last budget.'
-    told = '; '.join(f'{legend_name(s, augment="strong")} {points(r)}' for s,r in rows.items())
+    told = '; '.join(f'{legend_name(o.strategy, augment="strong", level=o.level)} {points(r)}' for o,r in rows.items())
     means = [r['mean'] for r in rows.values()]
     return max(means),min(means),f'{words}, against Random at {budget_at(d, n)}: {told}.'
 
-# %% ../nbs/32_plots.ipynb #9b1a6180
+# %% ../nbs/32_plots.ipynb #f358697c
 def worth_of_ssl(
     df:pd.DataFrame, # Trainings of one study, from `panels` with raw and ssl
 ): # Sentences
     "SSL-Random at the first budget against all strategies at the last, and what each way's strategies add"
-    df = df.drop_duplicates([*arm, 'trial', 'units'])
+    df = complete(df)
+    df = df[df.level=='image'].drop_duplicates([*arm, 'trial', 'units'])
     lo,at = df.units.min(),lambda n: budget_at(df, n)
     start = 100*df[(df.way=='ssl')&(df.strategy=='random')&(df.units==lo)].score.mean()
     raw = df[df.way=='raw']

@@ -58,11 +58,14 @@ def at(self:SegTask, spec:Spec, root=None):
     task.unit = 'clicks'
     return task
 
-# %% ../nbs/24_regions.ipynb #6f2e8883
+# %% ../nbs/24_regions.ipynb #c6d249ee
 @patch
 def drawn_by(self:SegTask, people:Outlines):
     "The task with polygons that people drew, for `at` to sell"
     if len(people.shapes)!=len(self.y_train): raise InputError(f'{len(people.shapes)} annotations for {len(self.y_train)} training images; give one an image, in their order')
+    for i,(shape,y) in enumerate(zip(people.shapes.tolist(), self.y_train)):
+        if shape!=[*y.shape]: raise InputError(f'annotation {i} is {shape[0]} x {shape[1]}, its image {y.shape[0]} x {y.shape[1]}; give one an image, in their order')
+    if people.cls.max(initial=0)>=len(self.classes): raise InputError(f'an annotation has class {people.cls.max()}; there are 0..{len(self.classes)-1}')
     task = copy.copy(self)
     task.drawn,task.digest = people,digest(self.digest, *(torch.from_numpy(np.ascontiguousarray(v)) for v in vars(people).values()))
     return task
@@ -102,7 +105,7 @@ def check(self:SegTask, spec:Spec):
         if have<some.min() and spec.last!='over':
             raise InputError(f'{k} of {have:g} clicks is below the cheapest item, which costs {some.min():g}; raise it, or let the last purchase exceed it (last=over)')
 
-# %% ../nbs/24_regions.ipynb #59e094c0
+# %% ../nbs/24_regions.ipynb #037fd55c
 class Labels:
     "The label maps that a network may see: `labels[i]` is H x W, uint8, 255 where nothing was bought"
     def __init__(self, task, lbl):
@@ -112,15 +115,16 @@ class Labels:
         self.parts = {}
         for o in lbl[(lbl>=n)&(lbl<p)].tolist(): self.parts.setdefault(int(task.image_of[o]), []).append(o-n)
         self.images = torch.tensor(sorted(self.whole|{*self.parts}), dtype=torch.int64)
-        self.get = lru_cache(1024)(self._get)
+        self.get = lru_cache(int(2**28//task.outlines.shapes.prod(1).max()))(self._get)
     def __len__(self): return self.task.n_images
     def __getitem__(self, i): return self.get(int(i))
     def _get(self, i):
-        t,o = self.task,self.task.outlines
-        if i in self.whole and t.spec.labels=='original': return t.y_train[i]
-        fill = 255 if i not in self.whole or t.background is None else t.background
-        y = torch.from_numpy(o.paint(i, o.of(i) if i in self.whole else self.parts.get(i, []), fill))
-        return y if t.spec.labels=='approximated' else torch.where(t.y_train[i]==y, y, 255)
+        t,o,whole = self.task,self.task.outlines,i in self.whole
+        if not whole and i not in self.parts: return torch.full(tuple(o.shapes[i]), 255, dtype=torch.uint8)
+        true = t.y_train[i].cpu() if t.spec.labels=='original' or not len(o.of(i)) else None
+        if whole and true is not None and (t.spec.labels=='original' or (true==255).all()): return true
+        y = torch.from_numpy(o.paint(i, o.of(i) if whole else self.parts[i], 255 if not whole or t.background is None else t.background))
+        return y if true is None else torch.where(true==y, y, 255)
 
 # %% ../nbs/24_regions.ipynb #549e5095
 @patch
@@ -198,30 +202,29 @@ def pixel_maps(
         else: u = sum(pixel_entropy(q, spec.reading) for _,q in steps)/len(steps)
         yield from zip(some.tolist(), u.double().cpu().numpy(), p.argmax(1).cpu().numpy())
 
-# %% ../nbs/24_regions.ipynb #368ca7b7
+# %% ../nbs/24_regions.ipynb #6875dce3
 @patch
 def regions(self:SegTask,
     i:int, # Image
     units, # What may be bought of it
     pred, # H x W, predicted classes
-): # H x W, int64: position in `units` of the region of each pixel, -1 for none
+): # H x W, int64: number of the region of each pixel, -1 for none; for each region the position in `units` of what it asks for, -1 for nothing on offer
     "Which pixels speak for which purchase"
-    units,n = np.asarray(units),self.n_images
-    if self.spec.level=='image': return np.zeros(pred.shape, np.int64)
-    drawn = (units<n+len(self.outlines)).nonzero()[0]
-    index = self.outlines.index(i, units[drawn]-n)
-    true = np.where(index<0, -1, np.append(drawn, -1)[index])
-    if self.spec.candidates=='truth': return true
+    units,o,n = np.asarray(units),self.outlines,self.n_images
+    if self.spec.level=='image': return np.zeros(pred.shape, np.int64),np.zeros(1, np.int64)
+    at = {u: k for k,u in enumerate(units.tolist())}
+    if self.spec.candidates=='truth':
+        drawn = [u for u in at if u<n+len(o)]
+        return o.index(i, np.array(drawn, dtype=np.int64)-n),np.array([at[u] for u in drawn], dtype=np.int64)
     parts = label(pred+1, connectivity=1, background=-1 if self.background is None else self.background+1)
-    if not parts.max(): return np.full(pred.shape, -1)
-    k = len(units)+1
-    hits = np.bincount((parts*k+true+1).ravel(), minlength=(parts.max()+1)*k).reshape(-1, k)[:,1:]
-    nothing = np.append((units>=n+len(self.outlines)).nonzero()[0], -1)[0]
-    unit = np.where(hits.sum(1)>0, hits.argmax(1) if k>1 else -1, nothing)
-    unit[0] = -1
-    return unit[parts]
+    parts = parts-1 if parts.any() else np.zeros(pred.shape, np.int64)
+    true,m,k = o.index(i, o.of(i)),parts.max()+1,len(o.of(i))
+    both = (parts>=0)&(true>=0)
+    hits = np.bincount(parts[both]*k+true[both], minlength=m*k).reshape(m, k)
+    asked = [n+o.of(i)[h.argmax()] if h.any() else n+len(o)+i for h in hits]
+    return parts,np.array([at.get(int(u), -1) for u in asked], dtype=np.int64)
 
-# %% ../nbs/24_regions.ipynb #f4e9d7af
+# %% ../nbs/24_regions.ipynb #2619e5cc
 @patch
 def offered(self:SegTask, model, pool:Pool, spec:Spec): # Positions in `pool.unl`
     "Images; or the polygons of images that were not bought whole"
@@ -229,21 +232,19 @@ def offered(self:SegTask, model, pool:Pool, spec:Spec): # Positions in `pool.unl
     if spec.level=='image': return (unl<n).nonzero()[:,0]
     where = ((unl>=n)&~torch.isin(self.image_of[unl], torch.tensor([o for o in pool.lbl if o<n]))).nonzero()[:,0]
     if spec.candidates=='truth': return where
-    found = [pos[np.unique(r[r>=0])] for pos,r,_ in self._looks([model], unl[where], spec)]
-    found = np.sort(np.concatenate([np.empty(0, np.int64), *found]))
-    if not len(found): raise InputError('the network predicts no region in the pool that could still be bought; train longer (iterations), or candidates=truth')
-    return where[torch.from_numpy(found)]
+    found = [pos[np.unique(own[own>=0])] for pos,_,own,_ in self._looks([model], unl[where], spec)]
+    return where[torch.from_numpy(np.sort(np.concatenate([np.empty(0, np.int64), *found])))]
 
 @patch
 def _looks(self:SegTask, models, ids, spec):
-    "Yield for each image the positions in `ids` of what may be bought of it, its regions, and its uncertainty"
+    "Yield for each image the positions in `ids` of what may be bought of it, its regions, what they ask for, and its uncertainty"
     images = self.image_of[ids].numpy()
     order = np.argsort(images, kind='stable')
     some,start = np.unique(images[order], return_index=True)
     groups = dict(zip(some.tolist(), np.split(order, start[1:])))
-    for i,u,pred in pixel_maps(models, self.x_train, some.tolist(), spec): yield groups[i],self.regions(i, ids[groups[i]], pred),u
+    for i,u,pred in pixel_maps(models, self.x_train, some.tolist(), spec): yield groups[i],*self.regions(i, ids[groups[i]], pred),u
 
-# %% ../nbs/24_regions.ipynb #0ac54c4e
+# %% ../nbs/24_regions.ipynb #7e260173
 @patch
 def outputs(self:SegTask,
     model, spec:Spec, needs, # Fields of `Outs`
@@ -255,8 +256,10 @@ def outputs(self:SegTask,
     for name,more in ('pixels', ()),('ens_pixels', members):
         if name not in needs: continue
         res[name] = torch.zeros(len(ids), dtype=torch.float64)
-        for pos,r,u in self._looks([model, *more], ids, spec):
-            res[name][pos] = torch.from_numpy(aggregated(u, r, len(pos), spec.aggregate, spec.threshold))
+        for pos,r,own,u in self._looks([model, *more], ids, spec):
+            best,each = np.zeros(len(pos)),aggregated(u, r, len(own), spec.aggregate, spec.threshold)
+            np.maximum.at(best, own[own>=0], each[own>=0])
+            res[name][pos] = torch.from_numpy(best)
     if 'embs' in needs: res['embs'] = self.embed(model, ids, spec)
     if 'lbl_embs' in needs: res['lbl_embs'] = self.embed(model, torch.as_tensor(pool.lbl), spec)
     if 'pred_loss' in needs: res['pred_loss'] = self._tapped(model, ids, spec, model[1].loss_net)
@@ -329,30 +332,31 @@ def classes_of(self:SegTask, ids): # Int64
     cls = torch.from_numpy(self.outlines.cls).long()
     return torch.cat([cls[whole], cls[ids[(ids>=n)&(ids<n+len(cls))]-n]])
 
-# %% ../nbs/24_regions.ipynb #3c005c6a
+# %% ../nbs/24_regions.ipynb #7e76d9e6
 @patch
 def chance_of(self:SegTask, ids, k, generator):
     "Mean `class_divergence` of thirty random purchases of `k` among `ids`"
     had,draw = self.classes_of(ids),lambda: self.classes_of(ids[torch.randperm(len(ids), generator=generator)[:k]])
-    return float(np.mean([class_divergence(draw(), had) for _ in range(30)]))
+    return float(np.nanmean([math.nan, *(class_divergence(draw(), had) for _ in range(30))])) if len(had) else math.nan
 
-# %% ../nbs/24_regions.ipynb #0264d0c9
+# %% ../nbs/24_regions.ipynb #c041bac4
 def reprice(
     ledger:pd.DataFrame, # As in `ledger.csv`
     task, # The `SegTask`
     tolerance:float, # In pixels
     convention:str='paper',
+    was:str='paper', # Convention of the run
 ): # DataFrame `cycle`, `unit`, `image`, `clicks`
     "The purchases of a run at the prices of another click model"
-    rows = []
+    rows,paid,wide = [],set(),8 in (conventions[convention].connectivity, conventions[was].connectivity)
     for (c,unit,i),d in ledger.groupby(['cycle', 'unit', 'image'], sort=False):
         mask = np.asarray(task.y_train[int(i)])
         polys = polygons(mask, tolerance, convention, task.background) if unit!='nothing' else []
         if unit=='polygon':
-            same = label(mask.astype(int)+1, connectivity=1 if conventions[convention].connectivity==4 else 2)
-            bought = {same[o] for o in zip(d.row, d.col)}
-            polys = [p for p in polys if same[tuple(p.at)] in bought]
-        rows.append(dict(cycle=c, unit=unit, image=i, clicks=max(1, sum(p.clicks for p in polys))))
+            same = label(mask.astype(int)+1, connectivity=2 if wide else 1)
+            bought = {(i, same[o]) for o in zip(d.row, d.col)}-paid
+            polys,paid = [p for p in polys if (i, same[tuple(p.at)]) in bought],paid|bought
+        rows.append(dict(cycle=c, unit=unit, image=i, clicks=sum(p.clicks for p in polys) if unit=='polygon' else max(1, sum(p.clicks for p in polys))))
     return pd.DataFrame(rows)
 
 # %% ../nbs/24_regions.ipynb #874594da

@@ -241,7 +241,7 @@ def scenes(name='scenes'):
 _k = np.arange(256)[:,None]
 palette = sum((_k>>3*j+np.arange(3)&1)<<7-j for j in range(8)).astype(np.uint8) # 256 x 3: black, dark red, dark green, …
 
-# %% ../nbs/20_segdata.ipynb #ad76e928
+# %% ../nbs/20_segdata.ipynb #5ff025f2
 def _inspect(path, lut, name):
     "Size (height, width), counts of each class of a label map, and digest of a file that is decoded once"
     try:
@@ -252,6 +252,7 @@ def _inspect(path, lut, name):
             im.load()
             if lut is not None and mode in 'PL': counts = np.bincount(lut, im.histogram(), 256).astype(int)
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as e: raise InputError(f'{name}: {path} cannot be read: {e}') from None
+    if lut is None and mode[0] in 'IF': raise InputError(f'{name}: {path} is {mode}; store photographs with 8 bits a channel')
     if lut is not None and counts is None: raise InputError(f'{name}: label map {path} is {mode}; store one class index a pixel, as 8-bit grey or palette')
     return (h, w),counts,hashlib.blake2b(data, digest_size=8).hexdigest()
 
@@ -269,13 +270,14 @@ def _load(name, part, pairs, lut, size):
     y.counts,x.digest,y.digest = np.stack([o[1] for o in seen]),digest(size, [o[2] for o in seen]),digest(size, lut.tobytes(), [o[3] for o in seen])
     return x,y
 
-# %% ../nbs/20_segdata.ipynb #9fdbf92e
+# %% ../nbs/20_segdata.ipynb #0b7f1dc5
 _small = 2**28 # Bytes of a split that is kept as one tensor
 
 def _segment(name, train, test, classes=None, size=None, lut=_same, **kw):
     "The task of lists of `(image, label map)` files"
     for part,pairs in ('train', train),('test', test):
         if not pairs: raise InputError(f'{name}: no {part} images')
+    if twice := sorted({a for a,_ in train}&{a for a,_ in test}): raise InputError(f'{name}: {len(twice)} images are in both train and test, first {twice[0]}')
     (x,y),(xs,ys) = _load(name, 'train', train, lut, size),_load(name, 'test', test, lut, size)
     if classes is None:
         used = np.flatnonzero((y.counts.sum(0)+ys.counts.sum(0))[:255])
@@ -359,7 +361,7 @@ def write_voc(
     for part,o in ids.items(): (root/'ImageSets'/'Segmentation'/f'{part}.txt').write_text(''.join(o))
     return Path(folder)
 
-# %% ../nbs/20_segdata.ipynb #c2aafea8
+# %% ../nbs/20_segdata.ipynb #cc5faf36
 _camvid_classes = 'sky building pole road pavement tree sign fence car pedestrian bicyclist'.split()
 
 def camvid(name):
@@ -378,7 +380,8 @@ def masks(name):
     names,parts = None,next((o for o in (('train', 'val'), ('train', 'test')) if all((f/p).is_dir() for f in (images, labels) for p in o)), None)
     if file := next((o for o in (labels/'classes.txt', labels.parent/'classes.txt') if o.is_file()), None):
         names = [o.strip() for o in file.read_text().splitlines() if o.strip()]
-    background = 0 if names is None else names.index('background') if 'background' in names else None
+    background = 0 if names is None else next((i for i,o in enumerate(names) if o.lower()=='background'), None)
+    if names is None: warn(f'{name}: no classes.txt, so class 0 is taken for the background, which nobody draws')
     if parts: train,test = (_paired(images/o, labels/o, name) for o in parts)
     else:
         pairs = sorted(_paired(images, labels, name), key=lambda o: digest(o[1].stem))

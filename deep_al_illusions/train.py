@@ -7,8 +7,8 @@ __all__ = ['schedules', 'regimes', 'extras', 'Batches', 'Schedule', 'groups', 's
            'Average', 'load_pt', 'Checkpoint', 'Bar', 'evaluate', 'is_task', 'init_digest', 'first_weights',
            'new_model', 'training_key', 'keep_memory', 'train']
 
-# %% ../nbs/05_train.ipynb #e94db6e6
-import ctypes,math,pickle,re,time
+# %% ../nbs/05_train.ipynb #1153b3df
+import ctypes,math,pickle,time
 from dataclasses import asdict
 from functools import cache,partial
 from pathlib import Path
@@ -84,14 +84,18 @@ def sgd(spec:Spec): # An `opt_func` for `Learner`
     "torch's own SGD with the momentum and weight decay of `spec`, on all parameters"
     return partial(OptimWrapper, opt=torch.optim.SGD, momentum=spec.momentum, nesterov=spec.nesterov and spec.momentum>0, weight_decay=spec.wd)
 
-# %% ../nbs/05_train.ipynb #7df341cc
+# %% ../nbs/05_train.ipynb #94dc9c04
 class Autocast(Callback):
     "Forward pass and loss in bfloat16 where it is safe; weights, statistics and updates stay in float32"
-    order,run_valid = 10,False
+    order,run_valid,ctx = 10,False,None
     def before_batch(self):
         self.ctx = torch.autocast(next(self.model.parameters()).device.type, torch.bfloat16)
         self.ctx.__enter__()
-    def after_loss(self): self.ctx.__exit__(None, None, None)
+    def after_loss(self): self.close()
+    def close(self):
+        "Leave autocast, where it is on"
+        if self.ctx: self.ctx.__exit__(None, None, None)
+        self.ctx = None
 
 def learner(
     model, # From `models.build`
@@ -216,7 +220,7 @@ def _parts(task, spec, batches, purpose, extra):
     for o in extra: yield extras[o](task, spec, batches)
     if spec.ema: yield Average(spec.ema)
 
-# %% ../nbs/05_train.ipynb #9dd62948
+# %% ../nbs/05_train.ipynb #fc54b0fd
 def is_task(init): return init.partition(':')[0] in tasks
 
 @cache
@@ -226,10 +230,10 @@ def init_digest(init:str): # Text
     "Fingerprint of the weights, or of the images, that `Spec.init` names"
     if init in ('random', 'imagenet'): return init
     if is_task(init): return load_task(init).digest if ':' in init else _embedded(init)
-    try: return digest(Path(init).expanduser().read_bytes())
+    try: return digest(weights_path(init).read_bytes())
     except OSError as e: raise InputError(f'init {init}: {e.strerror}; give random, imagenet, a task or a file') from None
 
-# %% ../nbs/05_train.ipynb #de35badc
+# %% ../nbs/05_train.ipynb #12f0c03f
 def first_weights(
     spec:Spec,
     root:Path, # Folder of the cache of trainings
@@ -241,6 +245,9 @@ def first_weights(
     task = load_task(spec.init).at(other, root)
     return train(task, other, range(len(task.y_train)), root=root)[0][1].state_dict()
 
+@cache
+def _stats(init, key): return None if init=='random' or is_task(init) else stats_of(file_weights(init))
+
 def new_model(
     task, spec:Spec,
     purpose, # Function from a purpose to its generator
@@ -248,8 +255,7 @@ def new_model(
     root:Path=None, # Folder of the cache; without it, weights that come from elsewhere are left out
 ):
     "An untrained model with all its parts"
-    seen = dict(resnet18=imagenet, deeplab=coco) if spec.init!='random' and not is_task(spec.init) else {}
-    model = build(spec.model, task, purpose('weights'), imagenet if spec.init=='imagenet' else seen.get(re.split('[-@]', spec.model)[0]))
+    model = build(spec.model, task, purpose('weights'), imagenet if spec.init=='imagenet' else _stats(spec.init, init_digest(spec.init)))
     if root and spec.init!='random': load_body(model[1], first_weights(spec, root), spec.init)
     for k,o in [(o, extras[o]) for o in extra]+[(o, regimes[o]) for o in (spec.ssl,) if o!='none']:
         if hasattr(o, 'attach'): o.attach(model, task, purpose(k))
@@ -277,7 +283,7 @@ def keep_memory():
     except OSError: return
     for option,value in (-1, 2**30),(-3, 2**25): libc.mallopt(option, value)
 
-# %% ../nbs/05_train.ipynb #72a787e5
+# %% ../nbs/05_train.ipynb #150be428
 def _fit(task, spec, lbl, cycle, member, extra, ckpt):
     "Train from scratch, or from the checkpoint; returns what the cache keeps"
     purpose = lambda o: generator(spec, f'{o} {member}' if member else o, cycle)
@@ -285,9 +291,12 @@ def _fit(task, spec, lbl, cycle, member, extra, ckpt):
     model,save = new_model(task, spec, purpose, extra, ckpt.parent),Checkpoint(ckpt, batches, settings().checkpoint_s)
     parts = [*_parts(task, spec, batches, purpose, extra)]
     keep_memory()
+    learn = learner(model, batches, spec, [*parts, save, Bar(batches, f'cycle {cycle}, {len(lbl)} labels')], task.loss)
     with torch.random.fork_rng():
         torch.manual_seed(purpose('global').initial_seed())
-        learner(model, batches, spec, [*parts, save, Bar(batches, f'cycle {cycle}, {len(lbl)} labels')], task.loss).fit(1)
+        try: learn.fit(1)
+        finally:
+            for o in learn.cbs: getattr(type(o), 'close', lambda _: None)(o)
     train_s,start = save.seconds,time.perf_counter()
     score,loss = task.score(model, spec.precision)
     diagnostics = [r for o in parts for r in vars(o).get('rows', [])]

@@ -5,16 +5,16 @@ from functools import partial
 import cv2, numpy as np, pandas as pd, pytest, torch
 from PIL import Image
 
-from deep_al_illusions.clicks import conventions, polygons
+from deep_al_illusions.clicks import conventions, outlines, polygons
 from deep_al_illusions.core import InputError, Spec, digest, run_id
 from deep_al_illusions.data import load_task
 from deep_al_illusions.deeplab import pixel_logits, pixel_loss, pixel_probs
 from deep_al_illusions.loop import buy_next, check, columns, finished, run
-from deep_al_illusions.models import build
+from deep_al_illusions.models import build, coco, imagenet
 from deep_al_illusions.pool import Pool
 from deep_al_illusions.regions import Labels, pixel_maps, reprice
 from deep_al_illusions.segdata import SegTask
-from deep_al_illusions.train import Bar, train
+from deep_al_illusions.train import Bar, new_model, train
 
 pytestmark = pytest.mark.filterwarnings('ignore:.*no test pixel of', 'ignore:.*use of fork')
 quiet = dict(say=lambda o: None)
@@ -109,11 +109,60 @@ def test_levels_share_the_first_training(name, tmp_path):
     for kw in dict(level='image'),dict(level='polygon'),dict(level='polygon', candidates='prediction', aggregate='max'): run(made(name, cycles=0, **kw), tmp_path, **quiet)
     assert len([*tmp_path.glob('trainings/*.pt')])==1
 
-def test_a_network_that_sees_nothing_has_nothing_to_buy(name, task):
+def test_a_network_that_sees_nothing_asks_for_the_largest_object(name, task):
     spec = made(name, level='polygon', strategy='entropy', candidates='prediction')
     t,model = task.at(spec),build(spec.model, task, torch.Generator())
     model[1].head[0].bias.data[0] = 1e4
-    with pytest.raises(InputError, match='predicts no region .* candidates=truth'): t.offered(model, Pool(len(t.costs), [1]), spec)
+    pool = Pool(len(t.costs), [1])
+    units = pool.unl[t.offered(model, pool, spec)]
+    o,n = t.outlines,t.n_images
+    largest = {int(n+o.of(i)[np.bincount(x[x>=0]).argmax()]) for i in range(n) if i!=1 and (x := o.index(i, o.of(i))).max()>=0}
+    assert {*units.tolist()}==largest|{n+len(o)+i for i in range(n) if i!=1 and not len(o.of(i))}
+
+def test_segments_are_scored_one_by_one(task):
+    "Two segments on one object, two on nothing, one on what was bought: no score adds up what the truth would join"
+    spec = Spec(task='scenes', level='polygon', candidates='prediction', tolerance=0)
+    y = torch.zeros(1, 24, 40, dtype=torch.uint8)
+    y[0,2:22,2:18],y[0,2:10,30:38] = 1,2
+    x = torch.zeros(1, 3, 24, 40, dtype=torch.uint8)
+    t = SegTask('two', ['ground', 'a', 'b'], x, y, x, y, background=0).at(spec)
+    pred = np.zeros((24, 40), np.int64)
+    pred[2:8,4:10] = pred[12:20,4:10] = pred[3:6,30:34] = pred[14:18,22:26] = pred[14:18,30:36] = 1
+    units = torch.tensor([1, 3])
+    r,own = t.regions(0, units, pred)
+    assert sorted(own.tolist())==[-1, 0, 0, 1, 1]
+    assert sorted((r==k).sum() for k in range(5))==[12, 16, 24, 36, 48]
+
+def test_void_alone_is_not_background(task):
+    x,y = torch.zeros(2, 3, 24, 24, dtype=torch.uint8),torch.zeros(2, 24, 24, dtype=torch.uint8)
+    y[0],y[1,4:9,4:9] = 255,1
+    with pytest.warns(UserWarning, match='void'): t = SegTask('void', ['ground', 'a'], x, y, x, y, background=0).at(Spec(task='scenes'))
+    assert (Labels(t, [0, 1])[0]==255).all() and {*Labels(t, [0, 1])[1].unique().tolist()}=={0, 1}
+
+def test_annotations_of_other_sizes_or_classes(task):
+    maps = [np.asarray(o) for o in task.y_train]
+    for bad,words in ([np.zeros((9, 9), np.uint8), *maps[1:]], 'annotation 0 is 9 x 9'),([np.full_like(maps[0], 8), *maps[1:]], 'has class 8'):
+        with pytest.raises(InputError, match=words): task.drawn_by(outlines(bad, 1))
+
+def test_weights_by_their_name_in_data_root(name, tmp_path, monkeypatch):
+    "In every place that reads them, and with the statistics that they have seen"
+    (tmp_path/'data').mkdir()
+    monkeypatch.setenv('DAL_DATA_ROOT', str(tmp_path/'data'))
+    task = load_task(name)
+    own = build(small['model'], task, torch.Generator())[1].state_dict()
+    kinds = dict(own=(own, dict(mean=task.mean, std=task.std)), coco=({f'Scale.{k}': v for k,v in own.items()}, coco), net=(own|{'fc.weight': torch.zeros(1)}, imagenet))
+    for k,(sd,_) in kinds.items(): torch.save(sd, tmp_path/'data'/f'{k}.pth')
+    monkeypatch.chdir(tmp_path)
+    for k,(_,seen) in kinds.items():
+        spec = made(name, init=f'{k}.pth', cycles=0)
+        assert finished(run(spec, tmp_path/'runs', **quiet))
+        norm = new_model(task, spec, lambda o: torch.Generator())[0]
+        torch.testing.assert_close(norm.std.flatten(), torch.tensor(seen['std'])*255)
+
+def test_an_interrupted_bf16_training_leaves_no_autocast(name, tmp_path, monkeypatch):
+    monkeypatch.setattr('deep_al_illusions.deeplab.DeepLabv2.features', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt): run(made(name, cycles=0, precision='bf16'), tmp_path, **quiet)
+    assert not torch.is_autocast_enabled('cpu')
 
 @pytest.mark.parametrize('kw', [dict(strategy='d_score'), dict(strategy='margin'), dict(strategy='ens_varr'), dict(strategy='d_score', control=True, **s4gan)]
     +[dict(level='polygon', strategy=o) for o in ('learn_loss', 'core_set', 'd_score')])
