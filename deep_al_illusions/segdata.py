@@ -361,7 +361,7 @@ def write_voc(
     for part,o in ids.items(): (root/'ImageSets'/'Segmentation'/f'{part}.txt').write_text(''.join(o))
     return Path(folder)
 
-# %% ../nbs/20_segdata.ipynb #cc5faf36
+# %% ../nbs/20_segdata.ipynb #3ca2d59b
 _camvid_classes = 'sky building pole road pavement tree sign fence car pedestrian bicyclist'.split()
 
 def camvid(name):
@@ -381,13 +381,14 @@ def masks(name):
     if file := next((o for o in (labels/'classes.txt', labels.parent/'classes.txt') if o.is_file()), None):
         names = [o.strip() for o in file.read_text().splitlines() if o.strip()]
     background = 0 if names is None else next((i for i,o in enumerate(names) if o.lower()=='background'), None)
-    if names is None: warn(f'{name}: no classes.txt, so class 0 is taken for the background, which nobody draws')
     if parts: train,test = (_paired(images/o, labels/o, name) for o in parts)
     else:
         pairs = sorted(_paired(images, labels, name), key=lambda o: digest(o[1].stem))
         k = max(1, len(pairs)//5)
         test,train = sorted(pairs[:k]),sorted(pairs[k:])
-    return _segment(name, train, test, names, size, background=background)
+    t = _segment(name, train, test, names, size, background=background)
+    if names is None: warn(f'{name}: no classes.txt, so class 0 is taken for the background, which nobody draws')
+    return t
 
 # %% ../nbs/20_segdata.ipynb #3f744b56
 def _lerp(x, q, dim):

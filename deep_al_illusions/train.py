@@ -220,7 +220,7 @@ def _parts(task, spec, batches, purpose, extra):
     for o in extra: yield extras[o](task, spec, batches)
     if spec.ema: yield Average(spec.ema)
 
-# %% ../nbs/05_train.ipynb #fc54b0fd
+# %% ../nbs/05_train.ipynb #234fc086
 def is_task(init): return init.partition(':')[0] in tasks
 
 @cache
@@ -231,7 +231,7 @@ def init_digest(init:str): # Text
     if init in ('random', 'imagenet'): return init
     if is_task(init): return load_task(init).digest if ':' in init else _embedded(init)
     try: return digest(weights_path(init).read_bytes())
-    except OSError as e: raise InputError(f'init {init}: {e.strerror}; give random, imagenet, a task or a file') from None
+    except OSError as e: raise InputError(f'init {init}: no weights there ({e.strerror}); give random, imagenet, a task or a file') from None
 
 # %% ../nbs/05_train.ipynb #12f0c03f
 def first_weights(
