@@ -61,7 +61,7 @@ def summary(
     out['half'] = stats.t.ppf(.975, out.trials-1)*out.sd/np.sqrt(out.trials)
     return out.drop(columns='sd').reset_index()
 
-# %% ../nbs/32_plots.ipynb #074e27ab
+# %% ../nbs/32_plots.ipynb #12fdfd12
 def curves(
     df:pd.DataFrame, # Trainings, as from `load_runs`
     ax=None,
@@ -78,8 +78,9 @@ def curves(
         kw |= {} if key[-1]=='image' else dict(mfc='white')
         ax.plot(d.cost, 100*d['mean'], label=legend_name(*key, kind), ms=4.5, lw=1.5, ls='-' if one_way else way_of(*key[1:], kind)[1], **kw)
         shift = (i-(len(keys)-1)/2)/len(keys)*.25*step
-        if bars and d.trials.max()>2: ax.errorbar(d.cost+shift, 100*d['mean'], 100*d['half'], ls='', lw=.9, capsize=2, alpha=.55, color=kw['color'])
-        elif bars and d.trials.max()>1: ax.scatter((t := df[(df[arm]==key).all(axis=1)]).cost+shift, 100*t.score, s=5, alpha=.55, color=kw['color'])
+        many,two = d[d.trials>2],df[(df[arm]==key).all(axis=1)&df.units.isin(d.units[d.trials==2])]
+        if bars and len(many): ax.errorbar(many.cost+shift, 100*many['mean'], 100*many['half'], ls='', lw=.9, capsize=2, alpha=.55, color=kw['color'])
+        if bars and len(two): ax.scatter(two.cost+shift, 100*two.score, s=5, alpha=.55, color=kw['color'])
     return _dress(ax, s, kind)
 
 def _dress(ax, s, kind):
@@ -97,7 +98,7 @@ def _dress(ax, s, kind):
     ax.legend(frameon=False, fontsize=8.5, loc='center left', bbox_to_anchor=(1, .5))
     return ax
 
-# %% ../nbs/32_plots.ipynb #301a5b59
+# %% ../nbs/32_plots.ipynb #e1e4ae77
 def second(df):
     "Is the study on CIFAR-100, or on what stands for it?"
     return df.task.iloc[0] in ('cifar100', stand_in['pocket']['cifar100'])
@@ -114,11 +115,12 @@ def panels(
     *ways, # Of bare, raw, ssl, transfer
     kind:str='classification', # Kind of the tasks
 ):
-    "Yield the trainings of each study that has Random in all these ways of training, with a column `way`"
+    "Yield the trainings of each study that has Random in all these ways of training, with a column `way`; for segmentation, trials of one training only are left out beside longer ones"
     df = complete(df[(df.budget==budget)&(df.task.map(kind_of)==kind)]) if len(df) else df
     if not len(df): return
     df = df.assign(way=[exact_way(*o, kind) for o in df[arm[1:]].values])
     for _,d in sorted(df.groupby(['study']+['init']*(kind=='segmentation'), sort=False), key=lambda o: second(o[1])):
+        if kind=='segmentation' and (d.cycles>0).any(): d = d[d.cycles>0]
         if 'transfer' in ways and (d.way=='transfer').any(): d = d[(d.way!='transfer')|(d.init==d[d.way=='transfer'].init.iloc[0])]
         if {*ways}<={*d[d.strategy=='random'].way}: yield d[d.way.isin(ways)]
 
