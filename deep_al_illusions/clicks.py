@@ -6,7 +6,7 @@
 __all__ = ['void', 'conventions', 'Convention', 'walk', 'significance', 'Polygon', 'paint', 'Outlines', 'Contours', 'polygons',
            'n_clicks', 'approximate', 'outlines', 'trade_off', 'calibrate']
 
-# %% ../nbs/21_clicks.ipynb #56daeab1
+# %% ../nbs/21_clicks.ipynb #3afcf485
 import multiprocessing,os,sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass,field,fields,replace
@@ -17,7 +17,7 @@ import cv2, numpy as np, pandas as pd
 from fastcore.basics import patch
 from scipy import ndimage
 from skimage.measure import label
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .core import *
 
