@@ -70,7 +70,7 @@ presets = Registry('preset', **{f: grids_of(f) for f in figures}, all=[g for f i
     lowest=[dict(task='cifar10', cycles=0, trial=[1, 2, 3, 4, 5], **ways[w]) for w in ('bare', 'raw', 'ssl')])
 presets.update(pixel_figures, **studies, all=[*presets['all'], *(g for f in pixel_figures.values() for g in f)])
 
-# %% ../nbs/29_presets.ipynb #09fc81b1
+# %% ../nbs/29_presets.ipynb #50b08c3d
 selection = '''
 cifar10  large bare     random,entropy,learn_loss 1 2
 cifar10  large raw      random,entropy,learn_loss 1 2
@@ -87,12 +87,12 @@ cifar100 low   raw      random,entropy            1 1
 cifar100 low   ssl      random                    1 1'''
 pixel_selection = '''
 image   raw     random,entropy            2 2
-image   raw     learn_loss                2 1
-image   ssl     random,entropy            2 1
-image   ssl     d_score                   1 1
+image   raw     learn_loss                1 1
+image   ssl     random                    2 1
+image   ssl     entropy,d_score           1 1
 polygon raw     random,entropy            2 1
 polygon ssl     random,entropy            1 1
-image   control random                    2 0'''
+image   control random                    1 0'''
 presets['report'] = [dict(task=t, budget=b, strategy=s.split(','), trial=[*range(1, int(n)+1)], cycles=int(c), **ways[w])
     for t,b,w,s,n,c in map(str.split, selection.strip().splitlines())]
 presets['report'] += [g for l,w,s,n,c in map(str.split, pixel_selection.strip().splitlines()) for g in pixels(s.split(','), int(n), w, level=l, cycles=int(c))]
