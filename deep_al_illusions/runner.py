@@ -23,7 +23,7 @@ from .core import *
 from .loop import *
 from .presets import *
 
-# %% ../nbs/30_runner.ipynb #5addb51a
+# %% ../nbs/30_runner.ipynb #1313c045
 def notebook(
     name:str, # Without the suffix
 )->Path:
@@ -46,7 +46,7 @@ def execute(
             if k not in known: raise unknown(f'parameter of {name}', k, known)
         logging.getLogger('papermill').setLevel(logging.ERROR)
         papermill.execute_notebook(str(notebook(name)), str(out), params, progress_bar=False, kernel_name='python3', autosave_cell_every=300,
-            config=TraitConfig(dict(KernelManager=dict(transport_encryption='auto', shutdown_wait_time=.2))))
+            extra_arguments=['--IPKernelApp.log_level=50'], config=TraitConfig(dict(KernelManager=dict(transport_encryption='auto', shutdown_wait_time=.2))))
 
 # %% ../nbs/30_runner.ipynb #690c7fe4
 def execute_run(
@@ -188,7 +188,7 @@ def save_tables(root, out):
             with np.load(f) as z: d = {k: v.round(2) for k,v in z.items() if f.name[:4]!='test' or k[:7]!='entropy'}
             with atomic(Path(out)/'panels'/f'{run}__{f.name}') as p: np.savez_compressed(p, **d)
 
-# %% ../nbs/30_runner.ipynb #20b72857
+# %% ../nbs/30_runner.ipynb #eb119b35
 _page = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>Is choosing which samples to label worth it?</title><style>
 body{{font:17px/1.6 system-ui,sans-serif;color:#222;max-width:54rem;margin:0 auto;padding:1.5rem 1rem 4rem}}
@@ -198,7 +198,7 @@ blockquote{{margin:0;color:#555;font-size:1.15em}} pre{{white-space:pre-wrap;fon
 td,th{{padding:.25em .8em;text-align:right;border:0;border-bottom:1px solid #ddd;vertical-align:top}} td:first-child,th:first-child{{text-align:left}}
 </style></head><body>{}</body></html>
 """
-report_notebooks = ['60_augmentation', '61_semi_supervised', '62_low_budget', '63_transfer', '64_clicks', '65_image_level', '66_polygon_level', '67_studies',
+report_notebooks = ['60_augmentation', '61_semi_supervised', '62_low_budget', '63_transfer', '64_label_cost', '65_image_level', '66_polygon_level', '67_studies',
     '68_selection']
 
 def report(
