@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['void', 'conventions', 'Convention', 'walk', 'significance', 'Polygon', 'paint', 'Outlines', 'Contours', 'polygons',
-           'n_clicks', 'approximate', 'outlines', 'trade_off', 'calibrate']
+           'n_clicks', 'approximate', 'image_iou', 'label_quality', 'outlines', 'trade_off', 'calibrate']
 
 # %% ../nbs/21_clicks.ipynb #3afcf485
 import multiprocessing,os,sys
@@ -260,6 +260,21 @@ def n_clicks(mask, tolerance:float, convention='paper', background=0):
 def approximate(mask, tolerance:float, convention='paper', background=0):
     "The label that `n_clicks` buys: H x W, uint8; what no polygon covers is background, or void where there is none"
     return paint(polygons(mask, tolerance, convention, background), np.shape(mask), void if background is None else background)
+
+# %% ../nbs/21_clicks.ipynb #062d924f
+def image_iou(
+    labels:np.ndarray, # H x W, approximated or drawn
+    mask:np.ndarray, # H x W, original
+)->dict: # Class that occurs in `mask` -> IoU
+    "Intersection over union of each class of an image"
+    if labels.shape!=mask.shape: raise InputError(f'the mask is {mask.shape[0]} x {mask.shape[1]}, the labels {labels.shape[0]} x {labels.shape[1]}')
+    labels,mask = labels[mask!=void],mask[mask!=void]
+    return {int(k): float(((labels==k)&(mask==k)).sum()/((labels==k)|(mask==k)).sum()) for k in np.unique(mask)}
+
+def label_quality(labels, mask): # In 0..1; NaN where all is void
+    "Mean IoU of the labels of one image; arguments as those of `image_iou`"
+    ious = image_iou(labels, mask)
+    return float(np.mean([*ious.values()])) if ious else np.nan
 
 # %% ../nbs/21_clicks.ipynb #3b4e5d80
 _masks = None

@@ -105,7 +105,7 @@ def check(self:SegTask, spec:Spec):
         if have<some.min() and spec.last!='over':
             raise InputError(f'{k} of {have:g} clicks is below the cheapest item, which costs {some.min():g}; raise it, or let the last purchase exceed it (last=over)')
 
-# %% ../nbs/24_regions.ipynb #037fd55c
+# %% ../nbs/24_regions.ipynb #c7dea7b8
 class Labels:
     "The label maps that a network may see: `labels[i]` is H x W, uint8, 255 where nothing was bought"
     def __init__(self, task, lbl):
@@ -117,10 +117,11 @@ class Labels:
         self.images = torch.tensor(sorted(self.whole|{*self.parts}), dtype=torch.int64)
         self.get = lru_cache(int(2**28//task.outlines.shapes.prod(1).max()))(self._get)
     def __len__(self): return self.task.n_images
-    def __getitem__(self, i): return self.get(int(i))
+    def __getitem__(self, i):
+        i = int(i)
+        return self.get(i) if i in self.whole or i in self.parts else torch.full(tuple(self.task.outlines.shapes[i]), 255, dtype=torch.uint8)
     def _get(self, i):
         t,o,whole = self.task,self.task.outlines,i in self.whole
-        if not whole and i not in self.parts: return torch.full(tuple(o.shapes[i]), 255, dtype=torch.uint8)
         true = t.y_train[i].cpu() if t.spec.labels=='original' or not len(o.of(i)) else None
         if whole and true is not None and (t.spec.labels=='original' or (true==255).all()): return true
         y = torch.from_numpy(o.paint(i, o.of(i) if whole else self.parts[i], 255 if not whole or t.background is None else t.background))
@@ -293,7 +294,7 @@ def by_d_score(outs:Outs, pool:Pool, generator)->Order:
     "The images with the least convincing predictions first (Sec. 4.2)"
     return rank(-outs.d_score, generator)
 
-# %% ../nbs/24_regions.ipynb #f6cd5b07
+# %% ../nbs/24_regions.ipynb #35474fc4
 def in_rounds(
     order, # Positions, best first
     images, # Image of each position
@@ -301,10 +302,8 @@ def in_rounds(
 )->Order:
     "The same positions: the best of every image in random order of the images, then the second best"
     pos,scores = list(map(int, order)),getattr(order, 'scores', None)
-    df = pd.DataFrame(dict(image=np.asarray(images)[pos], rnd=0))
-    df['rnd'] = df.groupby('image').cumcount()
-    df['chance'] = torch.rand(len(pos), generator=generator, dtype=torch.float64).numpy()
-    by = df.sort_values(['rnd', 'chance']).index.to_numpy(copy=True)
+    image = pd.Series(np.asarray(images)[pos])
+    by = np.lexsort((torch.rand(len(pos), generator=generator, dtype=torch.float64).numpy(), image.groupby(image).cumcount()))
     return Order(np.asarray(pos)[by], None if scores is None else torch.as_tensor(scores)[by])
 
 @patch

@@ -61,7 +61,7 @@ def execute_run(
     except Exception as e: return f'{type(e).__name__}: {e}'.strip().splitlines()[-1]
     return '' if finished(folder) else f'ended without DONE; see {folder}/run.ipynb'
 
-# %% ../nbs/30_runner.ipynb #31371cc8
+# %% ../nbs/30_runner.ipynb #db001f32
 def _rows(folder):
     "Trainings that the run in `folder` has finished"
     try: return max(0, (folder/'cycles.csv').read_bytes().count(b'\n')-1)
@@ -73,7 +73,7 @@ def in_turn(specs): # The same `Spec`s in another order
     def turn(s):
         group = replace(s, strategy='random', cycles=0, level='image')
         seen[group] += 1
-        return seen[group],-(s.cycles+1)*(s.iterations or s.epochs)*(s.members if {*needs_of(s)[0]}&{'votes', 'ens_pixels'} else 1)*(s.bs+2*(s.bs_unl or 0))
+        return seen[group],-(s.cycles+1)*(s.iterations or s.epochs)*networks(s)*(s.bs+2*(s.bs_unl or 0))
     return [s for _,s in sorted([(turn(s), s) for s in specs], key=lambda o: o[0])]
 
 def prepare(specs, root):

@@ -233,7 +233,7 @@ def init_digest(init:str): # Text
     try: return digest(weights_path(init).read_bytes())
     except OSError as e: raise InputError(f'init {init}: no weights there ({e.strerror}); give random, imagenet, a task or a file') from None
 
-# %% ../nbs/05_train.ipynb #12f0c03f
+# %% ../nbs/05_train.ipynb #28b8ef45
 def first_weights(
     spec:Spec,
     root:Path, # Folder of the cache of trainings
@@ -246,8 +246,16 @@ def first_weights(
     return train(task, other, range(len(task.y_train)), root=root)[0][1].state_dict()
 
 @cache
-def _stats(init, key): return None if init=='random' or is_task(init) else stats_of(file_weights(init))
+def _file_stats(path, changed): return stats_of(file_weights(path))
 
+def _stats(init):
+    "Channel statistics that the first weights have seen; `None` for those of the task"
+    if init=='random' or is_task(init): return None
+    if init=='imagenet': return imagenet
+    path = weights_path(init)
+    return _file_stats(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+# %% ../nbs/05_train.ipynb #62d797fc
 def new_model(
     task, spec:Spec,
     purpose, # Function from a purpose to its generator
@@ -255,7 +263,7 @@ def new_model(
     root:Path=None, # Folder of the cache; without it, weights that come from elsewhere are left out
 ):
     "An untrained model with all its parts"
-    model = build(spec.model, task, purpose('weights'), imagenet if spec.init=='imagenet' else _stats(spec.init, init_digest(spec.init)))
+    model = build(spec.model, task, purpose('weights'), _stats(spec.init))
     if root and spec.init!='random': load_body(model[1], first_weights(spec, root), spec.init)
     for k,o in [(o, extras[o]) for o in extra]+[(o, regimes[o]) for o in (spec.ssl,) if o!='none']:
         if hasattr(o, 'attach'): o.attach(model, task, purpose(k))
