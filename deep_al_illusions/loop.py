@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['notes', 'columns', 'ledger_columns', 'identity', 'needs_of', 'networks', 'check', 'Picks', 'finished', 'Part',
-           'buy_next', 'run', 'load_runs', 'load_notes']
+           'buy_next', 'run', 'first_digest', 'load_runs', 'load_notes']
 
-# %% ../nbs/09_loop.ipynb #70382f35
+# %% ../nbs/09_loop.ipynb #9c8cd5ef
 import csv,io,json,time,zipfile
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,6 +17,7 @@ import numpy as np, pandas as pd, torch
 from fastcore.basics import patch
 from filelock import FileLock, Timeout
 
+from . import __version__
 from .acquire import *
 from .audit import *
 from .augment import *
@@ -310,33 +311,37 @@ def run(
         write_json(folder/'DONE', _sums(folder))
     return folder
 
-# %% ../nbs/09_loop.ipynb #1c5c8070
+# %% ../nbs/09_loop.ipynb #d0f6e116
 _arm = 'strategy ssl augment init level candidates trial cycles'.split()
 identity = 'study data task strategy ssl augment init level scale budget trial'.split()
 
-def _study(spec, data):
+def _study(spec, data, version):
     "Fingerprint of what must be equal for two runs to be compared; `spec` as a dict"
     usual = asdict(Spec(**{k: spec.get(k) for k in ('task', 'strategy', 'ssl', 'augment', 'scale', 'budget', 'device')}))
     free = [*_arm, *(['model', 'lr'] if spec.get('init', 'random')!='random' and kind_of(spec['task'])=='classification' else [])]
     odd = {k: v for k,v in spec.items() if k not in free and v!=usual.get(k)}
-    return digest(odd, sorted({*usual}-{*spec}), {k: spec[k] for k in ('scale', 'initial', 'per_cycle', 'device')}, data)[:8]
+    return digest(odd, sorted({*usual}-{*spec}), {k: spec[k] for k in ('scale', 'initial', 'per_cycle', 'device')}, data, version)[:8]
 
 def _finished_runs(root):
-    "Yield the folder, settings and data of each finished run below `root`"
+    "Yield the folder, settings and provenance of each finished run below `root`"
     for f in sorted((o.parent for o in Path(root).glob('*/spec.json')), key=lambda o: ('-random-' not in o.name, o.name)):
         if not finished(f): warn(f'{f.name} is not finished or was changed; left out (run it again to complete it)')
-        else: yield f,json.loads((f/'spec.json').read_text()),json.loads((f/'provenance.json').read_text())['data']
+        else: yield f,*(json.loads((f/o).read_text()) for o in ('spec.json', 'provenance.json'))
+
+def first_digest(ids): return digest(sorted(map(int, ids))) # Text of 16 hexadecimal digits
 
 def load_runs(
     root:Path, # Folder of run folders
 ): # DataFrame `cycles`, with the settings of the run in each row, and DataFrame `picks`, with those that tell runs apart
     "All finished runs below `root`, as a table of trainings and a table of purchases"
     cycles,picks = [],[]
-    for f,spec,data in _finished_runs(root):
-        spec = dict(run=f.name, study=_study(spec, data), data=data, init='random')|spec
-        cycles.append(pd.read_csv(f/'cycles.csv').assign(**spec))
+    for f,spec,was in _finished_runs(root):
         with np.load(f/'picks.npz') as z: d = {k: z[k] for k in ('ids', 'cycle', 'score')}
+        data,version = was['data'],was['versions']['deep_al_illusions']
+        spec = dict(run=f.name, study=_study(spec, data, version), data=data, version=version, first=first_digest(d['ids'][d['cycle']==0]), init='random')|spec
+        cycles.append(pd.read_csv(f/'cycles.csv').assign(**spec))
         picks.append(pd.DataFrame(d).assign(**{k: spec[k] for k in ('run', *identity)}))
+    if odd := {o.version.iloc[0] for o in cycles}-{__version__}: warn(f'some runs in {root} are of version {", ".join(sorted(odd))}, this is {__version__}; they are not compared with those of another version')
     return [pd.concat(o, ignore_index=True) if o else pd.DataFrame() for o in (cycles, picks)]
 
 # %% ../nbs/09_loop.ipynb #8859f544

@@ -11,7 +11,9 @@ from deep_al_illusions.core import Spec
 from deep_al_illusions.data import load_task
 from deep_al_illusions.loop import run
 from deep_al_illusions.models import build
-from deep_al_illusions.runner import dal_run, dal_sweep, notebook, report_notebooks, save_tables
+from deep_al_illusions.cli import dal_run, dal_sweep
+from deep_al_illusions.report import report_notebooks, save_tables
+from deep_al_illusions.runner import notebook
 from deep_al_illusions.segdata import write_voc
 
 # chkstyle: ignore-node
