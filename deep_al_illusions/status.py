@@ -56,7 +56,7 @@ def _row(folder, cycles):
     return dict(state=state, run=folder.name, cycle=said.get('cycle', max(n-1, 0)), cycles=cycles, share=share,
         left=said.get('left') if state=='running' else None, why=_why(folder) if state=='failed' else '')
 
-# %% ../nbs/30a_status.ipynb #0cc94942
+# %% ../nbs/30a_status.ipynb #40a94209
 def duration(s): # Text
     "Seconds in words: 45 s, 12 min, 3.5 h"
     return '' if s is None or s!=s else f'{s:.0f} s' if s<90 else f'{s/60:.0f} min' if s<5400 else f'{s/3600:.1f} h'
@@ -70,9 +70,12 @@ def overview(
     if not len(df): return f'no runs in {root}; start some with dal-sweep'
     n = df.state.value_counts()
     told = ', '.join(f'{n.get(o, 0)} {o}' for o in ('done', 'running', 'failed', 'waiting'))
-    df = df.assign(cycle=[f'{c}/{"?" if k!=k or k is None else int(k)}' for c,k in zip(df.cycle, df.cycles)], done=[f'{100*o:.0f} %' for o in df.share], left=df.left.map(duration))
-    lines = df[['state', 'run', 'cycle', 'done', 'left', 'why']].to_string(index=False, justify='left', formatters={'why': str}).splitlines()
-    return '\n'.join([f'{len(df)} runs in {root}: {told}', '', *map(str.rstrip, lines), '', *_at_work(open_plans)])
+    width,lines = max(map(len, df.run)),[]
+    for r in df.itertuples():
+        cycles = '?' if r.cycles is None or r.cycles!=r.cycles else int(r.cycles)
+        lines.append(f'{r.state:9}{r.run:{width+2}}{f"{r.cycle}/{cycles}":>5}{100*r.share:6.0f} %{duration(r.left):>8}  {r.why}'.rstrip())
+    head = f'{"state":9}{"run":{width+2}}{"cycle":>5}{"done":>8}{"left":>8}'
+    return '\n'.join([f'{len(df)} runs in {root}: {told}', '', head, *lines, '', *_at_work(open_plans)])
 
 def _at_work(open_plans):
     "Yield a line for each sweep that is not done"

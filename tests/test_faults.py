@@ -1,0 +1,241 @@
+"Sweeps whose processes are killed, whose disk is full, that are started twice: the same results, and a status that is true"
+import os,re,signal,subprocess,sys,time
+from pathlib import Path
+
+import numpy as np, pandas as pd, pytest, yaml
+
+from deep_al_illusions.cache import prune, used
+from deep_al_illusions.core import Spec, run_id
+from deep_al_illusions.loop import columns, finished, load_runs, run
+from deep_al_illusions.presets import runs_of
+from deep_al_illusions.runner import sweep
+from deep_al_illusions.status import status
+
+grid = dict(strategy=['random', 'entropy', 'margin', 'core_set'], trial=[1, 2, 3], cycles=2, epochs=40)
+bin = Path(sys.executable).parent
+
+def numbers(root, specs):
+    "What must be equal between two sweeps: rows without their times, and purchases with their scores"
+    res = {}
+    for s in specs:
+        with np.load(root/run_id(s)/'picks.npz') as z: bought = [z[k].tolist() for k in ('ids', 'cycle')]+[np.nan_to_num(z['score'], nan=-9).tolist()]
+        res[run_id(s)] = pd.read_csv(root/run_id(s)/'cycles.csv')[columns[:5]].values.tolist(),bought
+    return res
+
+@pytest.fixture(scope='module')
+def undisturbed(tmp_path_factory):
+    "The numbers of the 12 runs, each done in this process, and the grid as a file"
+    d = tmp_path_factory.mktemp('undisturbed')
+    (d/'grid.yaml').write_text(yaml.safe_dump(grid))
+    specs = runs_of(str(d/'grid.yaml'))
+    for s in specs: run(s, d/'runs', say=lambda o: None)
+    return specs,d/'grid.yaml',numbers(d/'runs', specs)
+
+def start(file, root, *args, **kw):
+    args = [bin/'dal-sweep', file, '--runs', root, '--workers', '2', *map(str, args)]
+    return subprocess.Popen(args, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True, **kw)
+
+def processes():
+    "Parent and command line of all processes"
+    res = {}
+    for p in Path('/proc').glob('[0-9]*'):
+        try: res[int(p.name)] = int((p/'stat').read_text().rpartition(')')[2].split()[1]),(p/'cmdline').read_bytes().decode(errors='replace')
+        except OSError: continue
+    return res
+
+def below(pid, words):
+    "Descendants of a process with these words in their command line"
+    all,found,next = processes(),[],[pid]
+    while next:
+        next = [k for k,(parent,_) in all.items() if parent in next]
+        found += [k for k in next if words in all[k][1]]
+    return found
+
+def holders(root):
+    "Runs whose lock files some process has open, by /proc"
+    res = set()
+    for f in Path('/proc').glob('[0-9]*/fd/*'):
+        try: p = Path(os.readlink(f))
+        except OSError: continue
+        if p.name in ('.lock', '.sweep.lock') and p.parent.parent==root: res.add(p.parent.name)
+    return res
+
+def is_true(root, specs):
+    "Compare `status` with what the processes and files say, before and after it"
+    look = lambda: ({run_id(s) for s in specs if (root/run_id(s)/'DONE').exists()},holders(root))
+    (done,busy),df,(done_after,busy_after) = look(),status(root, specs),look()
+    said = {k: {*d.run} for k,d in df.groupby('state')}
+    assert len(df)==len(specs) and done<=said.get('done', set())<=done_after, (said, done, done_after)
+    assert said.get('running', set())<=busy|busy_after, (said, busy, busy_after)
+    assert (busy&busy_after)-done_after<=said.get('running', set()), (said, busy, busy_after)
+    return said
+
+def wait(f, seconds=60):
+    end = time.time()+seconds
+    while not (o := f()):
+        assert time.time()<end, 'waited in vain'
+        time.sleep(.05)
+    return o
+
+linux = pytest.mark.skipif(not Path('/proc/self/fd').exists(), reason='looks into /proc')
+
+@linux
+def test_worker_kernel_and_scheduler_are_killed(tmp_path, undisturbed):
+    (specs,file,want),root = undisturbed,tmp_path/'r'
+    p = start(file, root)
+    kernels = lambda: below(p.pid, 'ipykernel_launcher')
+    wait(lambda: len(kernels())==2 and len(is_true(root, specs).get('running', ()))==2)
+    worker = next(k for k in below(p.pid, 'spawn_main') if below(k, 'ipykernel_launcher'))
+    os.kill(worker, signal.SIGKILL)
+    for _ in range(20): is_true(root, specs)
+    os.kill(wait(kernels)[0], signal.SIGKILL)
+    for _ in range(20): is_true(root, specs)
+    n = len(is_true(root, specs).get('done', ()))
+    wait(lambda: len(is_true(root, specs).get('done', ()))>n)
+    left = kernels()+below(p.pid, 'spawn_main')
+    os.kill(p.pid, signal.SIGKILL)
+    p.communicate()
+    wait(lambda: not {*left}&{*processes()})
+    said = is_true(root, specs)
+    assert 'running' not in said and 'failed' not in said and said['waiting'] and said['done'], said
+    r = subprocess.run([bin/'dal-status', '--runs', root], capture_output=True, text=True)
+    assert f'{len(said["waiting"])} waiting' in r.stdout and 'is not at work; the same command goes on' in r.stdout, r.stdout
+    p = start(file, root)
+    out,err = p.communicate(timeout=200)
+    assert p.returncode==0 and f'12 of 12 runs finished in {root}' in out, err
+    assert numbers(root, specs)==want and [*is_true(root, specs)]==['done'] and not [*root.glob('sweeps/*.json')]
+    begin = time.time()
+    p = start(file, root)
+    assert p.wait()==0 and time.time()-begin<10
+
+@linux
+def test_two_sweeps_of_one_folder_share_the_work(tmp_path, undisturbed):
+    (specs,file,want),root = undisturbed,tmp_path/'r'
+    both = start(file, root),start(file, root)
+    wait(lambda: sum(len(below(p.pid, 'ipykernel_launcher')) for p in both)>=3)
+    said = [(p.communicate(timeout=300),p.returncode) for p in both]
+    assert [code for _,code in said]==[0, 0] and numbers(root, specs)==want, said
+    assert sum('is at work in' in err for (_,err),_ in said)==1, said
+    assert all(len([*root.glob(f'{run_id(s)}/run.ipynb')])==1 for s in specs) and not [*root.glob('trainings/.*')]
+    assert len(load_runs(root)[0])==36
+
+def test_ctrl_c_and_terminate_stop_it_cleanly(tmp_path, undisturbed):
+    (specs,file,_),root = undisturbed,tmp_path/'r'
+    for sig in signal.SIGINT,signal.SIGTERM:
+        p = start(file, root)
+        wait(lambda: len(below(p.pid, 'ipykernel_launcher'))==2)
+        left = below(p.pid, '')
+        os.killpg(p.pid, sig) if sig==signal.SIGINT else os.kill(p.pid, sig)
+        out,err = p.communicate(timeout=30)
+        lines = [o for o in re.split(r'[\r\n]', err) if o.strip() and 'training' not in o]
+        assert p.returncode==1 and lines==['dal-sweep: stopped; the same command goes on where it was'], (p.returncode, err)
+        wait(lambda: not {*left}&{k for k,(_,c) in processes().items() if c})
+
+@pytest.fixture
+def small_disk(tmp_path):
+    "A disk of 1 MB that can be filled, and mounted for reading only"
+    d = tmp_path/'disk'
+    d.mkdir()
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', d], capture_output=True).returncode: pytest.skip('mounting needs to be root on Linux')
+    yield d
+    subprocess.run(['umount', '-l', d])
+
+def test_a_full_disk(small_disk, undisturbed, tmp_path, cli):
+    specs,file,want = undisturbed
+    r = cli('dal-sweep', file, '--runs', small_disk/'r', '--workers', '2')
+    assert r.returncode==1 and 'no space is left on the disk' in r.stderr and 'Traceback' not in r.stderr, r.stderr
+    assert not [*small_disk.rglob('.*.pt')] and not [*small_disk.rglob('.*.csv')]
+    said = {k: {*d.run} for k,d in status(small_disk/'r', specs).groupby('state')}
+    have = [s for s in specs if run_id(s) in said.get('done', ())]
+    assert numbers(small_disk/'r', have)=={run_id(s): want[run_id(s)] for s in have} and len(have)<12
+    r = cli('dal-status', '--runs', small_disk/'r')
+    assert r.returncode==0 and 'waiting' in r.stdout, r.stderr
+    subprocess.run(['mount', '-o', 'remount,size=64m', small_disk], check=True)
+    assert cli('dal-sweep', file, '--runs', small_disk/'r', '--workers', '2').returncode==0
+    assert numbers(small_disk/'r', specs)==want
+
+def test_a_folder_that_cannot_be_written(small_disk, undisturbed, cli):
+    specs,file,_ = undisturbed
+    root = small_disk/'r'
+    run(specs[0], root, say=lambda o: None)
+    subprocess.run(['mount', '-o', 'remount,ro', small_disk], check=True)
+    for cmd in ('dal-sweep', file),('dal-run', '--strategy', 'margin'):
+        r = cli(*cmd, '--runs', root)
+        assert r.returncode==2 and 'cannot write in' in r.stderr and r.stderr.strip().count('\n')==0, r.stderr
+    r = cli('dal-status', file, '--runs', root)
+    assert r.returncode==0 and '1 done' in r.stdout and '11 waiting' in r.stdout, r.stderr
+
+def test_a_run_that_fails_stops_no_other_and_is_told(tmp_path, cli):
+    root = tmp_path/'r'
+    specs = [Spec(cycles=0, epochs=2, lr=o) for o in (.1, 1e9)]
+    failed = sweep(specs, root, 1)
+    assert [*failed]==[run_id(specs[1])] and 'diverged' in failed[run_id(specs[1])]
+    df = status(root, specs)
+    assert [*df.state]==['failed', 'done'] and 'diverged' in df.why[0] and 'diverged' in (root/df.run[0]/'run.ipynb').read_text()
+    assert 'diverged' in cli('dal-status', '--runs', root).stdout
+    assert run_id(specs[1]) in sweep(specs, root, 1)
+
+def test_a_kernel_that_always_dies_is_tried_twice(tmp_path, monkeypatch):
+    from deep_al_illusions import runner
+    class DeadKernelError(RuntimeError): pass
+    tries = []
+    def die(*a):
+        tries.append(a)
+        raise DeadKernelError('Kernel died')
+    monkeypatch.setattr(runner, 'execute', die)
+    s = Spec(cycles=0, epochs=1)
+    assert 'died twice' in runner.execute_run(s, tmp_path) and len(tries)==2 and [*status(tmp_path, [s]).state]==['failed']
+
+def test_another_version_on_a_worker_is_refused(tmp_path):
+    from deep_al_illusions.runner import execute_run
+    assert 'the sweep 9.9' in execute_run(Spec(cycles=0, epochs=1), tmp_path, version='9.9') and not [*tmp_path.iterdir()]
+
+def test_a_flipped_bit_is_found_and_trained_again(tmp_path):
+    s = Spec(strategy='margin', cycles=1, epochs=3)
+    folder = run(s, tmp_path, say=lambda o: None)
+    want = numbers(tmp_path, [s])
+    for p in tmp_path.glob('trainings/*.pt'):
+        b = bytearray(p.read_bytes())
+        b[len(b)//2] ^= 1
+        p.write_bytes(b)
+    (folder/'DONE').unlink()
+    with pytest.warns(UserWarning, match='is damaged'): run(s, tmp_path, say=lambda o: None)
+    assert numbers(tmp_path, [s])==want
+
+def test_the_cache_stays_within_its_bound_and_results_do_not_change(tmp_path, monkeypatch, cli):
+    s = Spec(strategy='margin', cycles=3, epochs=2)
+    run(s, tmp_path/'a', say=lambda o: None)
+    size = used(tmp_path/'a'/'trainings')
+    monkeypatch.setenv('DAL_CACHE_GB', str(size/2))
+    run(s, tmp_path/'b', say=lambda o: None)
+    assert 0<used(tmp_path/'b'/'trainings')<=size/2 and numbers(tmp_path/'a', [s])==numbers(tmp_path/'b', [s])
+    r = cli('dal-prune', '--runs', tmp_path/'a', '--keep', '0')
+    assert r.returncode==0 and r.stdout.startswith('4 files') and not [*tmp_path.glob('a/trainings/*.pt')], r.stdout+r.stderr
+    assert finished(tmp_path/'a'/run_id(s)) and prune(tmp_path/'nowhere', 1)==(0, 0)
+
+@pytest.fixture
+def cluster(tmp_path):
+    "A Dask scheduler and a worker in processes of their own"
+    quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path)
+    s = subprocess.Popen([bin/'dask', 'scheduler', '--no-dashboard', '--port', '0', '--scheduler-file', tmp_path/'s.json', '--host', '127.0.0.1'], **quiet)
+    w = subprocess.Popen([bin/'dask', 'worker', '--scheduler-file', tmp_path/'s.json', '--nthreads', '2', '--no-nanny', '--no-dashboard', '--resources', 'GPU=2'], **quiet)
+    address = wait(lambda: (tmp_path/'s.json').exists() and re.search(r'tcp://[\d.:]+', (tmp_path/'s.json').read_text()))[0]
+    yield address,s,w
+    for p in s,w: p.kill()
+
+def test_a_scheduler_elsewhere_with_resources_and_its_death(cluster, tmp_path, undisturbed):
+    (specs,file,want),(address,scheduler,worker),root = undisturbed,cluster,tmp_path/'r'
+    p = start(file, root, '--scheduler', address, '--resources', 'GPU=1')
+    wait(lambda: len(below(worker.pid, 'ipykernel_launcher'))==2)
+    wait(lambda: 'done' in {*status(root, specs).state})
+    scheduler.kill()
+    out,err = p.communicate(timeout=90)
+    assert p.returncode==2 and 'the Dask scheduler is gone' in err and 'Traceback' not in err, err
+    wait(lambda: not below(worker.pid, 'ipykernel_launcher'))
+    p = start(file, root)
+    assert p.wait(200)==0 and numbers(root, specs)==want
+
+def test_a_scheduler_that_is_not_there(cli, tmp_path):
+    for args,words in (['--scheduler', 'tcp://127.0.0.1:1'], 'no Dask scheduler answers at'),(['--resources', 'GPU=1'], 'give --scheduler too'),(['--resources', 'GPU', '--scheduler', 'x'], 'expected NAME=N'):
+        r = cli('dal-sweep', 'lowest', '--runs', tmp_path/'r', *args)
+        assert r.returncode==2 and words in r.stderr and len([o for o in r.stderr.strip().splitlines()])==1, r.stderr
