@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['scales', 'regime_settings', 'task_settings', 'fine_tuning', 'segmentation', 'segmentation_settings', 'budgets',
            'package', 'InputError', 'unknown', 'Registry', 'settings', 'kind_of', 'budget_of', 'Basics', 'Spec',
-           'make_spec', 'digest', 'run_id', 'generator', 'atomic', 'make_folder', 'write_json', 'downloading',
-           'provenance']
+           'make_spec', 'digest', 'run_id', 'generator', 'atomic', 'cannot_write', 'make_folder', 'write_json',
+           'downloading', 'provenance']
 
-# %% ../nbs/00_core.ipynb #4b31f5c8
-import configparser,difflib,hashlib,importlib.metadata,importlib.util,json,math,os,platform,re,secrets,socket,subprocess,warnings
+# %% ../nbs/00_core.ipynb #1105a0fd
+import configparser,difflib,errno,hashlib,importlib.metadata,importlib.util,json,math,os,platform,re,secrets,shutil,socket,subprocess,warnings
 from contextlib import contextmanager
 from dataclasses import asdict,dataclass,fields
 from pathlib import Path
@@ -53,9 +53,9 @@ class Registry(dict):
             self[name] = o = getattr(importlib.import_module(mod), attr)
         return o
 
-# %% ../nbs/00_core.ipynb #2d3f04da
-_settings = dict(data_root='data', runs_root='runs', device='auto', workers='0', threads='1', checkpoint_s='30')
-_number = dict(workers=int, threads=int, checkpoint_s=float)
+# %% ../nbs/00_core.ipynb #c06d2696
+_settings = dict(data_root='data', runs_root='runs', device='auto', workers='0', threads='1', checkpoint_s='30', cache_gb='50')
+_number = dict(workers=int, threads=int, checkpoint_s=float, cache_gb=float)
 
 def settings():
     "Folders, device, workers, threads and checkpoint interval, from `settings.ini` and `DAL_…`, read afresh at every call"
@@ -69,7 +69,7 @@ def settings():
         except ValueError: raise InputError(f'setting {k} must be a number, not {v!r}; see settings.ini or DAL_{k.upper()}') from None
     if res.device=='auto': res.device = 'cuda' if torch.cuda.is_available() else 'cpu'
     if res.device not in ('cpu', 'cuda'): raise unknown('device', res.device, ['auto', 'cpu', 'cuda'])
-    for k,lo in ('threads', 1),('workers', 0):
+    for k,lo in ('threads', 1),('workers', 0),('cache_gb', 0):
         if getattr(res, k)<lo: raise InputError(f'setting {k} must be at least {lo}, not {getattr(res, k)}')
     return res
 
@@ -275,7 +275,7 @@ def generator(
     "The stream of random numbers for `purpose` in `cycle`"
     return torch.Generator().manual_seed(int(digest(spec.trial, purpose, cycle), 16)>>1)
 
-# %% ../nbs/00_core.ipynb #8c3e886c
+# %% ../nbs/00_core.ipynb #c5d8fbb1
 @contextmanager
 def atomic(path): # Temporary path in the same folder, with the same suffix
     "Write to the path this yields; it replaces `path` when the block ends well, and disappears when not"
@@ -284,12 +284,23 @@ def atomic(path): # Temporary path in the same folder, with the same suffix
     try:
         yield tmp
         os.replace(tmp, path)
-    finally: tmp.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as e: raise (cannot_write(path, e) or e) from None
+    finally:
+        if tmp.exists(): tmp.unlink()
 
+def cannot_write(path, e): # `InputError` or `None`
+    "The error for a full or a read-only disk; `None` for any other. torch gives no number, so its error counts where the disk is full"
+    code = getattr(e, 'errno', None)
+    if code in (errno.ENOSPC, errno.EDQUOT) or type(e) is RuntimeError and shutil.disk_usage(path.parent).free<2**21:
+        return InputError(f'no space is left on the disk of {path.parent}; free some (dal-prune deletes trainings), and the same command goes on')
+    if code in (errno.EROFS, errno.EACCES, errno.EPERM): return InputError(f'cannot write in {path.parent}: {e.strerror}; name another folder, or set runs_root or DAL_RUNS_ROOT')
+
+# %% ../nbs/00_core.ipynb #832d272e
 def make_folder(path:Path):
     "Make a folder and its parents, or raise an `InputError`"
     try: path.mkdir(parents=True, exist_ok=True)
-    except OSError as e: raise InputError(f'cannot make the run folder {path}: {e.strerror}; set runs_root in settings.ini, or DAL_RUNS_ROOT') from None
+    except OSError as e:
+        raise cannot_write(path, e) or InputError(f'cannot make the run folder {path}: {e.strerror}; set runs_root in settings.ini, or DAL_RUNS_ROOT') from None
 
 def write_json(path, obj):
     "`obj` as JSON in `path`, atomically"

@@ -6,7 +6,7 @@
 __all__ = ['Training', 'Step', 'choice_of', 'pretraining', 'trainings_of', 'pools', 'steps_of', 'Stopwatch', 'whole_time',
            'measure', 'measure_run', 'played', 'Estimate', 'estimate']
 
-# %% ../nbs/30b_estimate.ipynb #510c79a4
+# %% ../nbs/30b_estimate.ipynb #82dc3fc9
 import copy,heapq,math,os,shutil,sys,tempfile,time,warnings
 from collections import namedtuple
 from dataclasses import asdict,replace
@@ -19,6 +19,7 @@ from scipy.stats import trim_mean
 from tqdm import tqdm
 
 from .acquire import *
+from .cache import *
 from .core import *
 from .data import *
 from .loop import *
@@ -168,15 +169,17 @@ def _peak(who=0):
 @cache
 def _loaded(name): return _timed(lambda: load_task(name))
 
-# %% ../nbs/30b_estimate.ipynb #45bf5ff7
+# %% ../nbs/30b_estimate.ipynb #76a1e096
 def measure(
     spec:Spec,
     lbl, # Labelled ids
     iterations:int, # Of the whole training
     queries:dict, # Any name to the `Spec` of a run that chooses so
     root:Path, # Folder of run folders
-)->dict: # Seconds, MB and bytes; the seconds of a query under its name
+    env=(), # Environment variables for the settings, as a sweep gives them to its runs
+)->dict: # Seconds, MB and bytes; the seconds of a query, for each item that is left, under its name
     "Train for a moment, evaluate, choose and save, each timed"
+    os.environ.update(env)
     with _threads(settings().threads),tempfile.TemporaryDirectory() as d:
         (load,task),file,extra,base = _loaded(spec.task),Path(d)/'a.pt',needs_of(spec)[1],_peak()
         task,spec,purpose = task.at(spec, root).to(spec.device),replace(spec, iterations=max(iterations, 50)),lambda o: generator(spec, o)
@@ -188,7 +191,7 @@ def measure(
         save.every = -1
         save.after_batch()
         panels,_ = _timed(lambda: task.keep_panels(model, spec, Path(d), 0))
-        write,_ = _timed(lambda: torch.save(dict(model=model.state_dict()), file))
+        write,_ = _timed(lambda: save_pt(dict(model=model.state_dict()), file))
         read,_ = _timed(lambda: load_pt(file))
         pool = Pool(len(task.costs), lbl, task.costs[list(lbl)].sum().item())
         res = {q: _query_s(model, task, pool, s, ('candidates', 'prediction') in q)/max(1, len(pool.unl)) for q,s in queries.items()}
@@ -196,26 +199,26 @@ def measure(
         return res|dict(task=load, iteration=watch.seconds, fixed=fixed, load=build+read+panels, base=base, peak=_peak(), entry=size('.pt'), checkpoint=size('.ckpt'),
             gpu=torch.cuda.max_memory_allocated()/2**20 if spec.device=='cuda' else 0)
 
-# %% ../nbs/30b_estimate.ipynb #4e29f626
-def measure_run(): # Dict of seconds, MB and bytes
+# %% ../nbs/30b_estimate.ipynb #954210e2
+def measure_run(env): # Dict of seconds, MB and bytes
     "Execute the smallest run there is, as a notebook"
     with tempfile.TemporaryDirectory() as d:
         s,d = Spec(cycles=0, iterations=1),Path(d)
-        secs,why = _timed(lambda: execute_run(s, d))
+        secs,why = _timed(lambda: execute_run(s, d, env|dict(DAL_RUNS_ROOT=str(d))))
         if why: raise InputError(f'a run of one iteration failed: {why}')
         size = sum(o.stat().st_size for o in (d/run_id(s)).rglob('*') if o.is_file())
         return dict(run=secs-float(pd.read_csv(d/run_id(s)/'cycles.csv').eval_s.iloc[0]), folder=size, peak=_peak(-1))
 
-# %% ../nbs/30b_estimate.ipynb #a19c6e60
+# %% ../nbs/30b_estimate.ipynb #9642a3ae
 def _measured(client, address, kinds, root):
     "Medians by kind; the last, `run`, is that of `measure_run`. Also the number of runs at a time"
     from dask.distributed import as_completed
     seats = [w for w,n in client.nthreads().items() for _ in range(n)]
     if not seats: raise InputError(f'the scheduler at {address} has no workers; start some with: dask worker {address}')
-    jobs = {}
-    for i,(k,(f,v)) in enumerate(({k: (measure, v|dict(root=root)) for k,v in kinds.items()}|dict(run=(measure_run, {}))).items()):
-        jobs |= {client.submit(f, **v, workers=[w], pure=False, priority=-i): k for w in seats}
-    rows = {}
+    s,jobs,rows = settings(),{},{}
+    env = dict(DAL_DATA_ROOT=str(Path(s.data_root).absolute()), DAL_THREADS=str(s.threads))
+    tasks = {k: (measure, v|dict(root=root)) for k,v in kinds.items()}|dict(run=(measure_run, {}))
+    for i,(k,(f,v)) in enumerate(tasks.items()): jobs |= {client.submit(f, **v, env=env, workers=[w], pure=False, priority=-i): k for w in seats}
     for job in tqdm(as_completed(jobs), 'measuring', len(jobs), leave=False, mininterval=.5 if sys.stderr.isatty() else 20, file=sys.stderr):
         if job.status=='error' and not isinstance(job.exception(), InputError): raise InputError(f'measuring failed: {job.exception()}; with too little memory, try fewer workers')
         rows.setdefault(jobs[job], []).append(job.result())
@@ -294,20 +297,20 @@ def _table(paid, got):
         rows.append(_words(k)|dict(trainings=len(its), iterations=round(sum(its)/len(its)), ms_an_iteration=m['iteration']*1e3, s_a_training=secs/len(its), seconds=secs))
     return pd.DataFrame(rows, columns='training batch trainings iterations ms_an_iteration s_a_training seconds'.split())
 
-# %% ../nbs/30b_estimate.ipynb #7f5ca8aa
-def _totals(plans, got, n, kept, start):
+# %% ../nbs/30b_estimate.ipynb #a7c6573a
+def _totals(steps, got, n, kept, start):
     "Attributes of the `Estimate`; `got` are the medians, `start` seconds go by before the first run"
     run,queries = got.pop('run'),{(k[0], q): o for k,m in got.items() for q,o in m.items() if isinstance(q, tuple)}
     cost = lambda o: (got[o.kind]['fixed']+o.iterations*got[o.kind]['iteration'], got[o.kind]['load'], queries[o.kind[0],o.query]*o.left if o.query else 0)
-    runs = [(run['run']+got[p[-1].kind]['task'], [(o.training, *cost(o)) for o in p]) for p in plans]
-    every = {o.training: o for p in plans for o in p}
+    runs = [(run['run']+got[p[-1].kind]['task'], [(o.training, *cost(o)) for o in p]) for p in steps]
+    every = {o.training: o for p in steps for o in p}
     paid,top = [o for t,o in every.items() if t not in kept],lambda k: max(m[k] for m in got.values())
     (wall,work),kinds = played(runs, n, kept),_table(paid, got)
-    disk = sum(got[o.kind]['entry'] for o in paid)+run['folder']*len(plans)+n*top('checkpoint')
-    return dict(kinds=kinds, trainings=sum(map(len, plans)), distinct=len(every), cached=len(every)-len(paid), work_s=work, wall_s=start+wall,
+    disk = min(sum(got[o.kind]['entry'] for o in paid), settings().cache_gb*1e9)+run['folder']*len(steps)+n*top('checkpoint')
+    return dict(kinds=kinds, trainings=sum(map(len, steps)), distinct=len(every), cached=len(every)-len(paid), work_s=work, wall_s=start+wall,
         train_s=kinds.seconds.sum(), choose_s=sum(o[3] for _,p in runs for o in p), memory=top('base')+max(top('peak'), run['peak']), gpu=top('gpu'), disk=disk/2**20)
 
-# %% ../nbs/30b_estimate.ipynb #7d48d696
+# %% ../nbs/30b_estimate.ipynb #362e8a2d
 def estimate(
     specs:list, # Of `Spec`s
     workers:int=None, # Runs at a time; the setting `workers` where left out
@@ -319,9 +322,9 @@ def estimate(
     if n<1: raise InputError(f'workers must be at least 1, not {n}')
     todo,kinds = prepare(specs, root),{}
     if not todo: return Estimate(runs=len(specs), finished=len(specs))
-    plans,began = [steps_of(s, root, kinds) for s in todo],time.perf_counter()
+    steps,began = [steps_of(s, root, kinds) for s in todo],time.perf_counter()
     with connected(min(n, len(todo)), scheduler) as client:
         start = time.perf_counter()-began
         got,n = _measured(client, scheduler, kinds, root)
     kept = set().union(*(_kept(s, root) for s in todo))
-    return Estimate(runs=len(specs), finished=len(specs)-len(todo), root=root, workers=n, **_totals(plans, got, n, kept, start))
+    return Estimate(runs=len(specs), finished=len(specs)-len(todo), root=root, workers=n, **_totals(steps, got, n, kept, start))

@@ -6,7 +6,7 @@
 __all__ = ['notes', 'columns', 'ledger_columns', 'identity', 'needs_of', 'networks', 'check', 'Picks', 'finished', 'Part',
            'buy_next', 'run', 'first_digest', 'load_runs', 'load_notes']
 
-# %% ../nbs/09_loop.ipynb #9c8cd5ef
+# %% ../nbs/09_loop.ipynb #1cd467d7
 import csv,io,json,time,zipfile
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,6 +24,7 @@ from .augment import *
 from .core import *
 from .data import *
 from .learnloss import *
+from .live import *
 from .models import *
 from .pool import *
 from .train import *
@@ -215,30 +216,31 @@ def _audit(model, task, pool, before, offered, spec, g):
     had = torch.cat([new, left])
     return dict(class_divergence=class_divergence(task.classes_of(new), task.classes_of(had)), by_chance=task.chance_of(had, len(new), g), told_apart=apart)
 
-# %% ../nbs/09_loop.ipynb #da0acd8f
+# %% ../nbs/09_loop.ipynb #72de1f29
 def _cycles(spec, task, folder, say, tables):
     "Fill `tables` and yield after each training and purchase"
-    root,n,(needs,extra) = folder.parent/'trainings',len(task.costs),needs_of(spec)
+    root,n,(needs,extra),live = folder.parent/'trainings',len(task.costs),needs_of(spec),Live(spec, folder, networks(spec))
     picks = Picks(folder, training_key(task, spec, [], extra=extra))
     pool = task.first_set(spec, generator(spec, 'first'))
     tables['ledger.csv'] += task.ledger(0, pool.lbl)
     if 0 not in picks.rows: picks.add(0, pool.lbl, [float('nan')]*len(pool))
     for c in range(spec.cycles+1):
-        model,res = train(task, spec, pool.lbl, c, root=root, extra=extra)
+        model,res = train(task, spec, pool.lbl, c, root=root, extra=extra, tell=live.of(c))
+        live.of(c)(1, res['train_s'])
         row = dict(cycle=c, units=len(pool), cost=pool.cost)|{k: res[k] for k in columns[3:] if k in res}|dict(score_s=0.)
         tables['cycles.csv'].append({k: row[k] for k in columns})
         tables['diagnostics.csv'] += [dict(cycle=c)|r for r in res['diagnostics']]
         say(f'cycle {c}/{spec.cycles}: {pool.cost:g} {task.unit}, score {row["score"]:.4f}, {row["train_s"]:.1f} s of training')
         yield
         task.keep_panels(model, spec, folder, c)
-        if c==spec.cycles: return
+        if c==spec.cycles: return live.end()
         had = len(pool)
         if c+1 in picks.rows:
             new = picks.rows[c+1][0].tolist()
             pool = Pool(n, pool.lbl+new, pool.cost+task.costs[new].sum().item())
         else:
             secs = [(0., 0.)]
-            members = _members(task, spec, pool, c, root, extra, secs) if networks(spec)>1 else ()
+            members = _members(task, spec, pool, c, root, extra, secs, live) if networks(spec)>1 else ()
             pool,scores,note = buy_next(model, task, pool, spec, c, members)
             members_s,waited = map(sum, zip(*secs))
             note['score_s'] -= waited
@@ -249,21 +251,23 @@ def _cycles(spec, task, folder, say, tables):
         tables['cycles.csv'][-1] |= dict(train_s=res['train_s']+note['members_s'], score_s=note['score_s'])
         tables['audit.csv'].append(dict(cycle=c+1)|{k: note[k] for k in notes[2:]})
 
-def _members(task, spec, pool, cycle, root, extra, secs):
+def _members(task, spec, pool, cycle, root, extra, secs, live):
     "Yield the further members of the ensemble; seconds of training, and seconds spent here, go to `secs`"
     for m in range(1, spec.members):
         start = time.perf_counter()
-        model,res = train(task, spec, pool.lbl, cycle, m, root, extra)
+        model,res = train(task, spec, pool.lbl, cycle, m, root, extra, live.of(cycle, m))
+        live.of(cycle, m)(1, res['train_s'])
         secs.append((res['train_s'], time.perf_counter()-start))
         yield model
 
-# %% ../nbs/09_loop.ipynb #f824aa25
+# %% ../nbs/09_loop.ipynb #73f1730e
 @contextmanager
 def _only_here(folder):
     "Hold the folder's lock, so that a second process stays out"
     lock = FileLock(folder/'.lock')
     try: lock.acquire(timeout=10)
     except Timeout: raise InputError(f'another process is working on {folder}; wait for it, or stop it') from None
+    except OSError as e: raise cannot_write(folder/'.lock', e) or e from None
     try: yield
     finally: lock.release()
 
@@ -311,7 +315,7 @@ def run(
         write_json(folder/'DONE', _sums(folder))
     return folder
 
-# %% ../nbs/09_loop.ipynb #d0f6e116
+# %% ../nbs/09_loop.ipynb #085b7cc2
 _arm = 'strategy ssl augment init level candidates trial cycles'.split()
 identity = 'study data task strategy ssl augment init level scale budget trial'.split()
 
@@ -322,13 +326,14 @@ def _study(spec, data, version):
     odd = {k: v for k,v in spec.items() if k not in free and v!=usual.get(k)}
     return digest(odd, sorted({*usual}-{*spec}), {k: spec[k] for k in ('scale', 'initial', 'per_cycle', 'device')}, data, version)[:8]
 
+# %% ../nbs/09_loop.ipynb #b8d563d5
+def first_digest(ids): return digest(sorted(map(int, ids))) # Text of 16 hexadecimal digits
+
 def _finished_runs(root):
     "Yield the folder, settings and provenance of each finished run below `root`"
     for f in sorted((o.parent for o in Path(root).glob('*/spec.json')), key=lambda o: ('-random-' not in o.name, o.name)):
         if not finished(f): warn(f'{f.name} is not finished or was changed; left out (run it again to complete it)')
         else: yield f,*(json.loads((f/o).read_text()) for o in ('spec.json', 'provenance.json'))
-
-def first_digest(ids): return digest(sorted(map(int, ids))) # Text of 16 hexadecimal digits
 
 def load_runs(
     root:Path, # Folder of run folders

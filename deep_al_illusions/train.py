@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['schedules', 'regimes', 'extras', 'Batches', 'Schedule', 'groups', 'sgd', 'Autocast', 'learner', 'AugmentBatch',
-           'Average', 'load_pt', 'Checkpoint', 'Bar', 'evaluate', 'is_task', 'init_digest', 'first_weights',
-           'new_model', 'training_key', 'keep_memory', 'train']
+           'Average', 'Checkpoint', 'Bar', 'evaluate', 'is_task', 'init_digest', 'first_weights', 'new_model',
+           'training_key', 'keep_memory', 'train']
 
-# %% ../nbs/05_train.ipynb #1153b3df
-import ctypes,math,pickle,time
+# %% ../nbs/05_train.ipynb #94d31cfc
+import ctypes,math,os,time
 from dataclasses import asdict
 from functools import cache,partial
 from pathlib import Path
@@ -18,13 +18,14 @@ from fastai.callback.core import Callback, TrainEvalCallback
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
-from fastcore.basics import patch
+from fastcore.basics import noop,patch
 from filelock import FileLock
 from torch import Tensor
 from tqdm import tqdm
 
 from . import __version__
 from .augment import *
+from .cache import *
 from .core import *
 from .data import *
 from .models import *
@@ -132,18 +133,14 @@ class Average(Callback):
     def load_state_dict(self, s):
         for k,v in s.items(): self.avg[k].copy_(v)
 
-# %% ../nbs/05_train.ipynb #3162fcb3
-def load_pt(path): # The object, or `None`
-    "What `torch.save` wrote to `path`, or `None` where there is nothing whole to read"
-    try: return torch.load(path, map_location='cpu', weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError): return None
-
+# %% ../nbs/05_train.ipynb #df785314
 def _rng(): return dict(cpu=torch.get_rng_state(), cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])
 
 class Checkpoint(Callback):
-    "Save the training every `every` seconds, and start from the last save"
+    "Save the training every `every` seconds, and start from the last save; `tell` gets the share done and its seconds"
     order,run_valid = 60,False
-    def __init__(self, path, batches:Batches, every:float=30): self.path,self.batches,self.every,self.before = Path(path),batches,every,0.
+    def __init__(self, path, batches:Batches, every:float=30, tell=noop):
+        self.path,self.batches,self.every,self.tell,self.before = Path(path),batches,every,tell,0.
     @property
     def parts(self):
         own = {type(o).__name__: o for o in self.learn.cbs if hasattr(type(o), 'state_dict')}
@@ -158,9 +155,9 @@ class Checkpoint(Callback):
         if s['rng']['cuda']: torch.cuda.set_rng_state_all(s['rng']['cuda'])
         self.before = s['seconds']
     def after_batch(self):
+        self.tell(self.batches.i/self.batches.n_iter, self.seconds)
         if time.perf_counter()-self.last<self.every: return
-        state = {k: o.state_dict() for k,o in self.parts.items()}
-        with atomic(self.path) as p: torch.save(state|dict(rng=_rng(), seconds=self.seconds), p)
+        save_pt({k: o.state_dict() for k,o in self.parts.items()}|dict(rng=_rng(), seconds=self.seconds), self.path)
         self.last = time.perf_counter()
 
 # %% ../nbs/05_train.ipynb #50b0dd19
@@ -291,12 +288,12 @@ def keep_memory():
     except OSError: return
     for option,value in (-1, 2**30),(-3, 2**25): libc.mallopt(option, value)
 
-# %% ../nbs/05_train.ipynb #150be428
-def _fit(task, spec, lbl, cycle, member, extra, ckpt):
+# %% ../nbs/05_train.ipynb #eb28c990
+def _fit(task, spec, lbl, cycle, member, extra, ckpt, tell=noop):
     "Train from scratch, or from the checkpoint; returns what the cache keeps"
     purpose = lambda o: generator(spec, f'{o} {member}' if member else o, cycle)
     batches = task.batches(spec, lbl, purpose)
-    model,save = new_model(task, spec, purpose, extra, ckpt.parent),Checkpoint(ckpt, batches, settings().checkpoint_s)
+    model,save = new_model(task, spec, purpose, extra, ckpt.parent),Checkpoint(ckpt, batches, settings().checkpoint_s, tell)
     parts = [*_parts(task, spec, batches, purpose, extra)]
     keep_memory()
     learn = learner(model, batches, spec, [*parts, save, Bar(batches, f'cycle {cycle}, {len(lbl)} labels')], task.loss)
@@ -311,7 +308,7 @@ def _fit(task, spec, lbl, cycle, member, extra, ckpt):
     return dict(model=model.state_dict(), score=score, loss=loss, train_s=train_s, eval_s=time.perf_counter()-start, iterations=batches.n_iter,
         diagnostics=diagnostics)
 
-# %% ../nbs/05_train.ipynb #39c6f5f8
+# %% ../nbs/05_train.ipynb #4e5038b1
 def train(
     task, # A `Task`
     spec:Spec,
@@ -320,16 +317,19 @@ def train(
     member:int=0, # Of an ensemble; 0 is the single model
     root:Path=None, # Folder of the cache; `trainings` in `runs_root` where left out
     extra=(), # Names in `extras` of what is trained besides
+    tell=noop, # Is told the share that is done, and its seconds, after each iteration
 ): # The trained model, and a dict of score, loss, train_s, eval_s, iterations and diagnostics
     "A model trained from scratch on `lbl`, from the cache where it has been trained before"
     path = Path(root or settings().runs_root/'trainings')/f'{training_key(task, spec, lbl, cycle, member, extra)}.pt'
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     ckpt = path.with_suffix('.ckpt')
     with FileLock(path.with_suffix('.lock')):
         if (res := load_pt(path)) is None:
-            res = _fit(task, spec, lbl, cycle, member, extra, ckpt)
-            with atomic(path) as p: torch.save(res, p)
+            res = _fit(task, spec, lbl, cycle, member, extra, ckpt, tell)
+            save_pt(res, path)
+        os.utime(path)
         ckpt.unlink(missing_ok=True)
+    if used(path.parent)>settings().cache_gb: prune(path.parent, settings().cache_gb)
     model = new_model(task, spec, lambda o: torch.Generator(), extra).to(spec.device)
     model.load_state_dict(res.pop('model'))
     return model,res
