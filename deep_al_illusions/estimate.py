@@ -297,9 +297,9 @@ def _table(paid, got):
         rows.append(_words(k)|dict(trainings=len(its), iterations=round(sum(its)/len(its)), ms_an_iteration=m['iteration']*1e3, s_a_training=secs/len(its), seconds=secs))
     return pd.DataFrame(rows, columns='training batch trainings iterations ms_an_iteration s_a_training seconds'.split())
 
-# %% ../nbs/30b_estimate.ipynb #a7c6573a
+# %% ../nbs/30b_estimate.ipynb #22cb4a18
 def _totals(steps, got, n, kept, start):
-    "Attributes of the `Estimate`; `got` are the medians, `start` seconds go by before the first run"
+    "Attributes of the `Estimate`; `got` are the medians, `start` seconds go by before the first run and after the last"
     run,queries = got.pop('run'),{(k[0], q): o for k,m in got.items() for q,o in m.items() if isinstance(q, tuple)}
     cost = lambda o: (got[o.kind]['fixed']+o.iterations*got[o.kind]['iteration'], got[o.kind]['load'], queries[o.kind[0],o.query]*o.left if o.query else 0)
     runs = [(run['run']+got[p[-1].kind]['task'], [(o.training, *cost(o)) for o in p]) for p in steps]
@@ -310,7 +310,7 @@ def _totals(steps, got, n, kept, start):
     return dict(kinds=kinds, trainings=sum(map(len, steps)), distinct=len(every), cached=len(every)-len(paid), work_s=work, wall_s=start+wall,
         train_s=kinds.seconds.sum(), choose_s=sum(o[3] for _,p in runs for o in p), memory=top('base')+max(top('peak'), run['peak']), gpu=top('gpu'), disk=disk/2**20)
 
-# %% ../nbs/30b_estimate.ipynb #362e8a2d
+# %% ../nbs/30b_estimate.ipynb #d04bc2c6
 def estimate(
     specs:list, # Of `Spec`s
     workers:int=None, # Runs at a time; the setting `workers` where left out
@@ -318,7 +318,7 @@ def estimate(
     root:Path=None, # Folder of run folders; the setting `runs_root` where left out
 )->Estimate:
     "Measure a few steps of each kind of training, and add up what a sweep of `specs` would take"
-    start,root,n = time.perf_counter(),Path(root or settings().runs_root).absolute(),workers or settings().workers or os.cpu_count()
+    root,n = Path(root or settings().runs_root).absolute(),workers or settings().workers or os.cpu_count()
     if n<1: raise InputError(f'workers must be at least 1, not {n}')
     todo,kinds = prepare(specs, root),{}
     if not todo: return Estimate(runs=len(specs), finished=len(specs))
@@ -326,5 +326,7 @@ def estimate(
     with connected(min(n, len(todo)), scheduler) as client:
         start = time.perf_counter()-began
         got,n = _measured(client, scheduler, kinds, root)
+        began = time.perf_counter()
+    start += time.perf_counter()-began
     kept = set().union(*(_kept(s, root) for s in todo))
     return Estimate(runs=len(specs), finished=len(specs)-len(todo), root=root, workers=n, **_totals(steps, got, n, kept, start))
