@@ -122,15 +122,18 @@ class Stopwatch(Callback):
         each = [b-a for a,b in zip(self.times, self.times[1:])]
         return float(trim_mean(each[min(self.warm, len(each)-1):], .1))
 
-# %% ../nbs/30b_estimate.ipynb #51837f08
+# %% ../nbs/30b_estimate.ipynb #9ea6a178
 def whole_time(
-    f, # Function of a number of items; its seconds, and what it would take for all
+    f, # Function of a number of items; its seconds, and those of them that grow with the items
     n:int, # All the items
+    size=lambda k: k, # What they grow with
 ): # Seconds for all of them
     "Time a part that grows until it is worth timing"
-    f(k := min(4, n))
-    while (took := f(k))[0]<.5 and k<n: k = min(n, 4*k)
-    return took[1]
+    f(k := min(2, n))
+    had,(secs,grows) = None,f(k)
+    while k<n and (secs<.5 or not had): had,k,(secs,grows) = (k, grows),(more := min(n, 4*k)),f(more)
+    if k==n: return secs
+    return secs+max(0., grows-had[1])/max(1, size(k)-size(had[0]))*(size(n)-size(k))
 
 def _timed(f):
     start = time.perf_counter()
@@ -138,27 +141,24 @@ def _timed(f):
     return time.perf_counter()-start,res
 
 def _score_s(model, task, spec):
-    n = len(task.x_test)
     def part(k):
         some = copy.copy(task)
         some.x_test,some.y_test = (o[:k] if torch.is_tensor(o) else [o[i] for i in range(k)] for o in (task.x_test, task.y_test))
-        took,_ = _timed(lambda: some.score(model, spec.precision))
-        return took,took*n/k
-    return whole_time(part, n)
+        return [_timed(lambda: some.score(model, spec.precision))[0]]*2
+    return whole_time(part, len(task.x_test))
 
-# %% ../nbs/30b_estimate.ipynb #4c1e77c8
+# %% ../nbs/30b_estimate.ipynb #f15cde8d
 def _query_s(model, task, pool, spec, twice):
     "Seconds to choose a purchase from the whole pool"
     unl = pool.unl[task.offered(model, pool, spec)]
-    n = min(spec.subset or len(unl), len(unl))
-    images = lambda k: len(task.image_of[unl[torch.randperm(len(unl), generator=generator(spec, 'estimate'))[:k]]].unique()) if task.kind=='segmentation' else k
+    n,mixed = min(spec.subset or len(unl), len(unl)),unl[torch.randperm(len(unl), generator=generator(spec, 'estimate'))]
     def part(k):
         try: took,(*_,note) = _timed(lambda: buy_next(model, task, pool, replace(spec, subset=k), 0, [model]*(networks(spec)-1)))
         except InputError:
             if k<n: return 0.,0.
             raise
-        return took,took-note['score_s']+note['score_s']*images(n)/images(k)*(1+twice)
-    return whole_time(part, n)
+        return took,note['score_s']
+    return whole_time(part, n, lambda k: len(task.image_of[mixed[:k]].unique()) if task.kind=='segmentation' else k)*(1+twice)
 
 # %% ../nbs/30b_estimate.ipynb #5becdd68
 def _peak(who=0):

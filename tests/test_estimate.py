@@ -88,8 +88,10 @@ def test_the_queue():
 
 def test_a_part_stands_for_the_whole():
     tried = []
-    assert whole_time(lambda k: tried.append(k) or (k/10, 100.), 1000)==100 and tried==[4, 4, 16]
-    assert whole_time(lambda k: (0., k), 3)==3
+    assert whole_time(lambda k: tried.append(k) or (1+k/10, 1+k/10), 1000)==pytest.approx(101) and tried==[2, 2, 8]
+    assert whole_time(lambda k: (k/100, k/100), 1000)==pytest.approx(10)
+    assert whole_time(lambda k: (9, k/100), 1000, lambda k: k//2)==pytest.approx(9+.06/3*(500-4))
+    assert whole_time(lambda k: (k, k), 1)==1 and whole_time(lambda k: (.1, .1), 30)==.1
 
 def test_stopwatch_stops():
     w = Stopwatch(seconds=0)
