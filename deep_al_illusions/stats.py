@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['arm', 'line', 'way', 'kind_in', 'complete', 'summary', 'paired', 'points', 'tidy', 'matched', 'area', 'detectable',
-           'unbiased', 'trials_needed', 'compare', 'kendall_w', 'ranks', 'efficiency', 'penalties']
+           'unbiased', 'trials_needed', 'adjusted', 'compare', 'kendall_w', 'ranks', 'efficiency', 'penalties']
 
-# %% ../nbs/31_stats.ipynb #32383f53
+# %% ../nbs/31_stats.ipynb #1ab71611
 from functools import cache
 from itertools import combinations
 from warnings import warn
@@ -14,7 +14,6 @@ from warnings import warn
 import numpy as np, pandas as pd
 from scipy import special, stats
 from scipy.optimize import brentq
-from statsmodels.stats.multitest import multipletests
 
 from .core import *
 
@@ -139,6 +138,14 @@ def trials_needed(effect, sd, alpha=.05, power=.8): # Whole number; infinite for
     while hi-lo>1: lo,hi = (lo, mid) if _power(d, mid := (lo+hi)//2, alpha)>=power else (mid, hi)
     return hi
 
+# %% ../nbs/31_stats.ipynb #9b2e9c1f
+def adjusted(p, family): # Series, in the order of `p`
+    "Holm's correction of p within families, two Series of one index"
+    d = pd.DataFrame(dict(p=p, family=family)).sort_values('p')
+    g = d.groupby('family')
+    d['p'] *= g.p.transform('size')-g.cumcount()
+    return g.p.cummax().clip(upper=1).reindex(p.index)
+
 # %% ../nbs/31_stats.ipynb #5a389756
 def _tested(m, row):
     "Mean, interval and p for each group of rows"
@@ -161,7 +168,7 @@ def _areas(m):
     notes = left[(left.used=='both')|(left.note!='')].groupby(by).note.first().reset_index()
     return notes.merge(a, 'left', by).assign(units='area', cost=np.nan, start=False)
 
-# %% ../nbs/31_stats.ipynb #fb1392ad
+# %% ../nbs/31_stats.ipynb #0d0836fa
 def compare(
     df:pd.DataFrame, # Trainings of any number of studies: strategy, trial, units, score; more columns tell more lines apart
     baseline='random',
@@ -173,21 +180,21 @@ def compare(
     m['row'] = m.groupby([*line, m.units=='area', 'units']).ngroup()
     out = m.groupby('row')[[*line, 'units', 'start']].first().join(_tested(m, 'row')).fillna(dict(trials=0)).astype(dict(trials=int))
     out['cost'] = m.dropna(subset='diff').groupby('row').cost.mean()
-    same = out.start&(m.groupby('row')['diff'].agg(lambda o: o.abs().max())<1e-9)
+    same = out.start&(m['diff'].abs().groupby(m.row).max()<1e-9)
     out['note'] = m[m.note!=''].groupby('row').note.agg(lambda o: '; '.join(sorted({*o})))
     say = (same, 'same training'),(~same&(out.trials==1), 'one trial: no interval'),(~same&(out.sd<1e-9), 'no spread over trials: no interval')
     for where,why in say: out.loc[where, 'note'] = [why if o!=o else f'{why}; {o}' for o in out.note[where]]
     if len(lost := m[m.note.str.endswith('first sets differ')].drop_duplicates([*line, 'trial'])):
         names = dict.fromkeys(f'{s} trial {t}' for s,t in lost[['strategy', 'trial']].values)
         warn(f'left out, as first sets differ: {", ".join([*names][:5])}{" and more" if len(names)>5 else ""}')
-    return _holm(out.assign(same=same))
+    return _corrected(out.assign(same=same))
 
-def _holm(out):
+def _corrected(out):
     "Correct p within families, and say what could have been found"
     t = out[(out.trials>1)&~out.same]
-    g = t.fillna(dict(p=1.)).groupby(['study', 'ssl', 'augment', 'init', t.units=='area'], dropna=False).p
-    size = g.transform('size')
-    out['p_holm'] = g.transform(lambda p: multipletests(p, method='holm')[1]).where(t.p.notna())
+    family = t.groupby(['study', 'ssl', 'augment', 'init', t.units=='area'], dropna=False).ngroup()
+    size = family.groupby(family).transform('size')
+    out['p_holm'] = adjusted(t.p.fillna(1), family).where(t.p.notna())
     found = [detectable(unbiased(s, n), n, .05/k) if s>1e-9 else np.nan for s,n,k in zip(t.sd, t.trials, size)]
     out['detectable'] = pd.Series(found, t.index, float)
     cols = [*line, 'at', 'cost', 'mean', 'lo', 'hi', 'p', 'p_holm', 'trials', 'detectable', 'note']
@@ -228,7 +235,7 @@ def ranks(df:pd.DataFrame): # DataFrame: way of training, at, strategy, rank, fi
         rows += [dict(zip(way, key), at=at, strategy=s, rank=r[s].mean(), first=first[s], w=kendall_w(r), p=p, trials=len(o)) for s in o]
     return pd.DataFrame(rows, columns=[*way, 'at', 'strategy', 'rank', 'first', 'w', 'p', 'trials'])
 
-# %% ../nbs/31_stats.ipynb #d645f4c9
+# %% ../nbs/31_stats.ipynb #2744637a
 def _crossing(gap, grid):
     "Where a falling gap first reaches zero; infinite where it does not"
     k = int(np.argmax(gap<=0))
@@ -238,8 +245,8 @@ def _crossing(gap, grid):
 def _set(D, grid):
     "Point and ends of the set of costs at which the mean of `D`, trials x grid, may be zero"
     x = _crossing(D.mean(0), grid)
-    if len(D)<2 or (D.std(0)<1e-9).any(): return x,np.nan,np.nan
-    lo,hi = stats.ttest_1samp(D, 0, axis=0).confidence_interval()
+    if len(D)<2: return x,np.nan,np.nan
+    lo,hi = (D.mean(0)+k*stats.t.ppf(.975, len(D)-1)*stats.sem(D) for k in (-1, 1))
     inside = [*grid[(lo<=0)&(hi>=0)], *([x] if grid[0]<x<np.inf else [])]
     return x,0 if lo[0]<=0 else min(inside, default=grid[-1]),np.inf if hi[-1]>=0 else max(inside, default=grid[0])
 
@@ -255,16 +262,15 @@ def efficiency(
         base = {t: o for t,o in base.items() if 1<len(o)==max(map(len, base.values()))}
         for (s,n),o in d[(d.strategy!=baseline)&d.trial.isin([*base])].groupby(['strategy', 'units']):
             o = [r for r in o.itertuples() if len({f for f in (r.first, base[r.trial]['first'].iloc[0]) if pd.notna(f)})<2]
-            if not o: continue
+            if not o or all((r.units, r.score)==(*base[r.trial][['units', 'score']].iloc[0],) for r in o): continue
             x = [base[r.trial].cost.to_numpy(float) for r in o]
             grid = np.linspace(max(a[0] for a in x), min(a[-1] for a in x), steps)
             D = 100*np.stack([r.score-np.interp(grid, a, base[r.trial].score) for r,a in zip(o, x)])
-            if n==min(a.units.iloc[0] for a in base.values()) and abs(D[:,0]).max()<1e-9: continue
             cost,(point,lo,hi) = np.mean([r.cost for r in o]),_set(D, grid)
             rows.append(dict(zip(way, key), strategy=s, at=n, cost=cost, point=point, lo=lo, hi=hi, ratio=point/cost, trials=len(o)))
     return pd.DataFrame(rows, columns=[*line, 'at', 'cost', 'point', 'lo', 'hi', 'ratio', 'trials'])
 
-# %% ../nbs/31_stats.ipynb #a753f303
+# %% ../nbs/31_stats.ipynb #a8e6626f
 def penalties(
     df:pd.DataFrame, # Trainings of any number of studies
     alpha=.05,
@@ -277,8 +283,8 @@ def penalties(
         won,met = res.setdefault(key, ({}, {}))
         pairs = {(a, b): x for a,b in combinations(o, 2) if len(x := (o[a]-o[b]).dropna().to_numpy())>1}
         if first.setdefault(key, at)==at: pairs = {k: x for k,x in pairs.items() if abs(x).max()>1e-9}
-        p = [stats.ttest_1samp(x, 0).pvalue if x.std()>1e-9 else 1 for x in pairs.values()]
-        for ((a,b),x),q in zip(pairs.items(), multipletests(p, method='holm')[1] if holm and p else p):
+        p = pd.Series([stats.ttest_1samp(x, 0).pvalue if x.std()>1e-9 else 1. for x in pairs.values()], dtype=float)
+        for ((a,b),x),q in zip(pairs.items(), adjusted(p, p*0) if holm else p):
             met[a,b] = met[b,a] = met.get((a, b), 0)+1
             k = (a, b) if x.mean()>0 else (b, a)
             if q<alpha: won[k] = won.get(k, 0)+1
