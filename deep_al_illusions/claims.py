@@ -144,8 +144,8 @@ def _named(term, kind):
         return legend_name(s, ssl, augment, 'other images' if w=='transfer' else 'random', level, kind) if s else f'{o} %'
     return ' over '.join(map(name, term))
 
-# %% ../nbs/34_claims.ipynb #21f41e39
-def _rows(d, name): return d[(d[['way', 'strategy', 'level']]==_of(name)).all(axis=1)]
+# %% ../nbs/34_claims.ipynb #a8dd37ec
+def _rows(d, name): return d[(d[['way', 'strategy', 'level']]==[*_of(name)]).all(axis=1)]
 
 def _last(units, trials):
     "The last budget that two trials have, or else the last"

@@ -200,12 +200,13 @@ def _corrected(out):
     cols = [*line, 'at', 'cost', 'mean', 'lo', 'hi', 'p', 'p_holm', 'trials', 'detectable', 'note']
     return out.rename(columns=dict(units='at')).fillna(dict(note=''))[cols].reset_index(drop=True)
 
-# %% ../nbs/31_stats.ipynb #3639ae5b
+# %% ../nbs/31_stats.ipynb #bffb7095
 def _tables(df):
     "Yield way of training, budget and a table of trials by strategies, from trials whose lines share one first set"
     for key,d in tidy(df).dropna(subset='score').groupby(way):
         apart = d.groupby('trial')['first'].transform('nunique')>1
         if apart.any(): warn(f'left out, as first sets differ: trial {", ".join(map(str, sorted(d.trial[apart].unique())))}')
+        if apart.all(): continue
         w = d[~apart].pivot(index=['units', 'trial'], columns='strategy', values='score')
         for n,o in w.groupby('units'): yield key,n,100*o.droplevel(0)
         full,n = w.dropna(),len(w.dropna().index.unique('units'))
@@ -229,10 +230,11 @@ def ranks(df:pd.DataFrame): # DataFrame: way of training, at, strategy, rank, fi
     for key,at,o in _tables(df):
         o = o.dropna(axis=1, how='all').dropna().round(9)
         r = o.rank(axis=1, ascending=False)
-        p = stats.friedmanchisquare(*o.values.T).pvalue if min(o.shape)>1 and o.shape[1]>2 else np.nan
+        w = kendall_w(r)
+        p = stats.friedmanchisquare(*o.values.T).pvalue if w==w and o.shape[1]>2 else np.nan
         first = (r.eq(r.min(axis=1), axis=0)).mean()
         if o.shape[1]<2 or not len(o): continue
-        rows += [dict(zip(way, key), at=at, strategy=s, rank=r[s].mean(), first=first[s], w=kendall_w(r), p=p, trials=len(o)) for s in o]
+        rows += [dict(zip(way, key), at=at, strategy=s, rank=r[s].mean(), first=first[s], w=w, p=p, trials=len(o)) for s in o]
     return pd.DataFrame(rows, columns=[*way, 'at', 'strategy', 'rank', 'first', 'w', 'p', 'trials'])
 
 # %% ../nbs/31_stats.ipynb #2744637a
