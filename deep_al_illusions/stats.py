@@ -237,7 +237,7 @@ def ranks(df:pd.DataFrame): # DataFrame: way of training, at, strategy, rank, fi
         rows += [dict(zip(way, key), at=at, strategy=s, rank=r[s].mean(), first=first[s], w=w, p=p, trials=len(o)) for s in o]
     return pd.DataFrame(rows, columns=[*way, 'at', 'strategy', 'rank', 'first', 'w', 'p', 'trials'])
 
-# %% ../nbs/31_stats.ipynb #2744637a
+# %% ../nbs/31_stats.ipynb #1aff35b0
 def _crossing(gap, grid):
     "Where a falling gap first reaches zero; infinite where it does not"
     k = int(np.argmax(gap<=0))
@@ -256,7 +256,7 @@ def efficiency(
     df:pd.DataFrame, # Trainings of any number of studies
     baseline='random',
     steps=401, # Places along the baseline's curve
-): # DataFrame: line, at, cost, point, lo, hi (all in labels or clicks), ratio (of point to cost), trials
+): # DataFrame: line, at, cost, point, lo, hi (all in labels or clicks), ratio (of point to cost), least and most (that the baseline spent), trials
     "The cost at which the baseline reaches the score of each strategy, with its 95 % set"
     rows = []
     for key,d in tidy(df).dropna(subset='score').sort_values('units').groupby(way):
@@ -269,8 +269,9 @@ def efficiency(
             grid = np.linspace(max(a[0] for a in x), min(a[-1] for a in x), steps)
             D = 100*np.stack([r.score-np.interp(grid, a, base[r.trial].score) for r,a in zip(o, x)])
             cost,(point,lo,hi) = np.mean([r.cost for r in o]),_set(D, grid)
-            rows.append(dict(zip(way, key), strategy=s, at=n, cost=cost, point=point, lo=lo, hi=hi, ratio=point/cost, trials=len(o)))
-    return pd.DataFrame(rows, columns=[*line, 'at', 'cost', 'point', 'lo', 'hi', 'ratio', 'trials'])
+            found = dict(cost=cost, point=point, lo=lo, hi=hi, ratio=point/cost, least=grid[0], most=grid[-1], trials=len(o))
+            rows.append(dict(zip(way, key), strategy=s, at=n)|found)
+    return pd.DataFrame(rows, columns=[*line, 'at', 'cost', 'point', 'lo', 'hi', 'ratio', 'least', 'most', 'trials'])
 
 # %% ../nbs/31_stats.ipynb #a8e6626f
 def penalties(
