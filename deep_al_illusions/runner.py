@@ -19,7 +19,7 @@ from .core import *
 from .loop import *
 from .presets import *
 
-# %% ../nbs/30_runner.ipynb #1313c045
+# %% ../nbs/30_runner.ipynb #0fdbcb94
 def notebook(
     name:str, # Without the suffix
 )->Path:
@@ -32,6 +32,7 @@ def execute(
     name:str, # Notebook to execute
     out:Path, # Where the executed notebook goes
     params:dict, # Must exist in its parameters cell
+    options=(), # More arguments of its kernel
 ):
     "Execute a notebook of this project with papermill, in a process of its own"
     import papermill
@@ -42,7 +43,7 @@ def execute(
             if k not in known: raise unknown(f'parameter of {name}', k, known)
         logging.getLogger('papermill').setLevel(logging.ERROR)
         papermill.execute_notebook(str(notebook(name)), str(out), params, progress_bar=False, kernel_name='python3', autosave_cell_every=300,
-            extra_arguments=['--IPKernelApp.log_level=50'], config=TraitConfig(dict(KernelManager=dict(transport_encryption='auto', shutdown_wait_time=.2))))
+            extra_arguments=['--IPKernelApp.log_level=50', *options], config=TraitConfig(dict(KernelManager=dict(transport_encryption='auto', shutdown_wait_time=.2))))
 
 # %% ../nbs/30_runner.ipynb #690c7fe4
 def execute_run(
