@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['ink', 'accent', 'faint', 'look', 'meet', 'legend_name', 'way_of', 'curves', 'second', 'exact_way', 'panels', 'odd',
            'segmentation_of', 'families', 'study_title', 'budget_at', 'spread', 'worth_of_ssl', 'panel', 'headed',
-           'forest', 'means_of', 'show', 'table', 'task_of', 'class_histogram', 'contact_sheet']
+           'forest', 'means_of', 'table', 'show', 'task_of', 'class_histogram', 'contact_sheet']
 
-# %% ../nbs/32_plots.ipynb #040f66dc
+# %% ../nbs/32_plots.ipynb #1f319ca7
 import textwrap
 from dataclasses import asdict
 from pathlib import Path
@@ -15,14 +15,13 @@ from pathlib import Path
 import matplotlib.pyplot as plt, numpy as np, pandas as pd
 from IPython.display import display
 
-from . import __version__
 
 from .core import *
 from .data import load_task
 from .presets import *
 from .stats import *
 
-# %% ../nbs/32_plots.ipynb #943f8ca9
+# %% ../nbs/32_plots.ipynb #52bafcf4
 _look = dict(random=('#282828', 'o'), entropy=('#C91A0D', 's'), core_set=('#0045C0', 'v'), learn_loss=('#759F59', 'D'), ens_varr=('#D44783', '^'))
 _look |= dict(ens_ent=_look['ens_varr'], d_score=('#34B8E8', 'X'), margin=('#E2C147', 'P'))
 _spare = [(c, m) for m in '<>*ph' for c in ('#660C76', '#E2C147')]
@@ -34,6 +33,7 @@ def look(strategy:str): # Keywords of matplotlib
     c,m = _look.setdefault(strategy, _spare[(len(_look)-8)%len(_spare)])
     return dict(color=c, marker=m)
 
+# %% ../nbs/32_plots.ipynb #ce57525f
 def meet(strategies):
     "Give strategies of a user's own their looks in alphabetical order, so that every notebook gives them the same"
     for o in sorted({*strategies}): look(o)
@@ -221,7 +221,7 @@ def forest(
     ax.tick_params('y', length=0)
     return ax
 
-# %% ../nbs/32_plots.ipynb #d0a26e54
+# %% ../nbs/32_plots.ipynb #57ce4ae4
 def means_of(df): # DataFrame, a row a line and budget
     "The means behind a figure of curves, with the runs of each line"
     d,kind = complete(df),kind_in(df)
@@ -236,6 +236,14 @@ def _folded(name, numbers, runs):
     table = numbers.drop(columns='runs', errors='ignore').to_html(index=False, na_rep='', float_format='%.4g') if numbers is not None else ''
     return f'<details><summary>{what} behind {name}</summary>{table}'+(f'<p class="runs">Runs: {", ".join(f"<code>{o}</code>" for o in runs)}</p>' if runs else '')+'</details>'
 
+def table(name:str, numbers:pd.DataFrame=None, runs=(), html:str=None):
+    "Show numbers, folded away or as this HTML, and carry them as CSV under that name"
+    if numbers is None and not runs: return
+    data = {'text/html': html or _folded(name, numbers, runs), 'text/plain': f'numbers behind {name}'}
+    if numbers is not None: data['text/csv'] = numbers.to_csv(index=False, lineterminator='\n')
+    display(data, metadata=dict(figure=name), raw=True)
+
+# %% ../nbs/32_plots.ipynb #97881a75
 def show(
     ax, # Axes, or an array of them
     name:str, # What the figure is called, such as Figure 2
@@ -247,18 +255,13 @@ def show(
     words = getattr(one.figure._suptitle, 'get_text', lambda: '')() or one.get_title(loc='left') or one.get_title()
     lines = ', '.join(o.get_text() for o in one.get_legend().get_texts()) if one.get_legend() else ''
     axes = f'; {one.get_ylabel()} against {one.get_xlabel()}' if one.get_xlabel() and one.get_ylabel() else ''
+    heads = [] if one is ax else dict.fromkeys(o for a in ax.flat for o in (a.get_title() or a.get_title(loc='left'), a.get_ylabel()) if o)
+    axes += f'; {"; ".join(heads)}'*bool(heads)
     alt = ' '.join(f'{words if words.startswith(name) else f"{name}: {words}"}{axes}{": "*bool(lines)}{lines}'.replace(r'\$', '$').split())
     display(one.figure, metadata=dict(figure=name, alt=alt))
     plt.close(one.figure)
     if numbers is None and df is not None and 'score' in df: numbers = means_of(df)
     table(name, numbers, [*dict.fromkeys(df.run)] if df is not None and 'run' in df else [])
-
-def table(name:str, numbers:pd.DataFrame=None, runs=(), html:str=None):
-    "Show numbers, folded away or as this HTML, and carry them as CSV under that name"
-    if numbers is None and not runs: return
-    data = {'text/html': html or _folded(name, numbers, runs), 'text/plain': f'numbers behind {name}'}
-    if numbers is not None: data['text/csv'] = numbers.to_csv(index=False, lineterminator='\n')
-    display(data, metadata=dict(figure=name), raw=True)
 
 # %% ../nbs/32_plots.ipynb #b4349c91
 def task_of(df): # `Task`

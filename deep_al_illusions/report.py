@@ -117,7 +117,7 @@ def save_table(
     df = load_runs(root)[0].convert_dtypes()
     with atomic(out) as p: df.to_parquet(p, index=False) if kind=='.parquet' else df.to_csv(p, index=False)
 
-# %% ../nbs/35_report.ipynb #a35b7690
+# %% ../nbs/35_report.ipynb #2779908f
 def _first_row(spec, data, ids): # Dict
     keys = 'task scale budget initial trial'.split()
     return {k: spec[k] for k in keys}|dict(data=data, checksum=first_digest(ids), ids=' '.join(map(str, ids)))
@@ -132,6 +132,7 @@ def first_sets(specs): # DataFrame: task, data (fingerprint), scale, budget, ini
         rows.append(_first_row(vars(s), task.digest, task.first_set(s, generator(s, 'first')).lbl))
     return _rows_of(rows)
 
+# %% ../nbs/35_report.ipynb #eb523d63
 def bought_first(root): # DataFrame like that of `first_sets`
     "The first sets of the finished runs below `root`"
     cycles,picks = load_runs(root)
@@ -152,7 +153,7 @@ def origins(root): # DataFrame: version, commit, python, threads, machine, packa
     df = pd.DataFrame(rows, columns='version commit python threads machine packages runs'.split())
     return df.groupby([*df][:-1], sort=False).runs.agg(' '.join).reset_index()
 
-# %% ../nbs/35_report.ipynb #c0f0a760
+# %% ../nbs/35_report.ipynb #0df22fbe
 report_notebooks = ['69_verdicts', '60_augmentation', '61_semi_supervised', '62_low_budget', '63_transfer', '64_label_cost', '65_image_level', '66_polygon_level',
     '67_studies', '68_selection', '68a_provenance']
 def _there(name):
@@ -163,6 +164,7 @@ report_notebooks = [*filter(_there, report_notebooks)]
 def _slug(text): return re.sub(r'[^a-z0-9]+', '-', html.unescape(re.sub('<[^>]+>', '', text)).lower()).strip('-')
 def _text(o): return ''.join(o) if isinstance(o, list) else o
 
+# %% ../nbs/35_report.ipynb #f4005eed
 class _Files:
     "Figures and tables of a report, by name; a name that occurs again gets a number"
     def __init__(self): self.files,self.titles,self.seen = {},{},{}

@@ -6,7 +6,7 @@ from browser import *
 from skimage.color import rgb2lab
 
 from deep_al_illusions.cli import dal_report
-from deep_al_illusions.core import InputError,Spec,package
+from deep_al_illusions.core import Spec,package
 from deep_al_illusions.loop import first_digest,load_runs,run
 from deep_al_illusions.plots import look
 from deep_al_illusions.report import *
@@ -155,6 +155,13 @@ def test_every_published_checksum():
     df = carried('first_sets')
     assert [first_digest(o.split()) for o in df.ids]==df.checksum.tolist() and df.groupby(['task', 'budget']).trial.apply(list).map(lambda o: o==[1, 2, 3, 4, 5]).all()
     assert {o.initial==len(o.ids.split())==len({*o.ids.split()}) for o in df[df.task!='scenes'].itertuples()}=={True}
+
+def test_the_checksum_that_the_docs_give():
+    text = (package.parent/'docs'/'datasets.md').read_text()
+    env = {}
+    exec(re.search('```python\n(import hashlib.*?)```', text, re.S)[1], env)
+    r = carried('first_sets').iloc[0]
+    assert env['checksum'](r.ids.split())==r.checksum
 
 # In the browser
 
