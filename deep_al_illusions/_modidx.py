@@ -399,6 +399,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'deep_al_illusions.plots._plain': ('plots.html#_plain', 'deep_al_illusions/plots.py'),
                                          'deep_al_illusions.plots._sheet': ('plots.html#_sheet', 'deep_al_illusions/plots.py'),
                                          'deep_al_illusions.plots.budget_at': ('plots.html#budget_at', 'deep_al_illusions/plots.py'),
+                                         'deep_al_illusions.plots.by_study': ('plots.html#by_study', 'deep_al_illusions/plots.py'),
                                          'deep_al_illusions.plots.class_histogram': ( 'plots.html#class_histogram',
                                                                                       'deep_al_illusions/plots.py'),
                                          'deep_al_illusions.plots.contact_sheet': ( 'plots.html#contact_sheet',

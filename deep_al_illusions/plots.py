@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ink', 'accent', 'faint', 'look', 'meet', 'legend_name', 'way_of', 'curves', 'second', 'exact_way', 'panels', 'odd',
            'segmentation_of', 'families', 'study_title', 'budget_at', 'spread', 'worth_of_ssl', 'panel', 'headed',
-           'forest', 'means_of', 'table', 'show', 'task_of', 'class_histogram', 'contact_sheet']
+           'forest', 'means_of', 'by_study', 'table', 'show', 'task_of', 'class_histogram', 'contact_sheet']
 
 # %% ../nbs/32_plots.ipynb #1f319ca7
 import textwrap
@@ -221,7 +221,7 @@ def forest(
     ax.tick_params('y', length=0)
     return ax
 
-# %% ../nbs/32_plots.ipynb #57ce4ae4
+# %% ../nbs/32_plots.ipynb #f2473dd4
 def means_of(df): # DataFrame, a row a line and budget
     "The means behind a figure of curves, with the runs of each line"
     d,kind = complete(df),kind_in(df)
@@ -234,7 +234,14 @@ def _folded(name, numbers, runs):
     "Numbers and runs as HTML that opens on a click"
     what = ' and '.join(['Numbers']*(numbers is not None)+['runs']*bool(runs)).capitalize()
     table = numbers.drop(columns='runs', errors='ignore').to_html(index=False, na_rep='', float_format='%.4g') if numbers is not None else ''
-    return f'<details><summary>{what} behind {name}</summary>{table}'+(f'<p class="runs">Runs: {", ".join(f"<code>{o}</code>" for o in runs)}</p>' if runs else '')+'</details>'
+    return f'<details><summary>{what} behind {name if name.startswith("Figure") else "this"}</summary>{table}'+(f'<p class="runs">Runs: {", ".join(f"<code>{o}</code>" for o in runs)}</p>' if runs else '')+'</details>'
+
+# %% ../nbs/32_plots.ipynb #d968ddf0
+def by_study(df): # HTML
+    "A table for each study, under its title; the column `study` holds the titles"
+    form = lambda c: (lambda v: '' if v!=v else f'{v:.1f}') if c.dtype.kind=='f' else None
+    return ''.join(f'<p><strong>{s}</strong></p>{d.drop(columns="study").to_html(index=False, na_rep="", formatters={k: f for k in d if k!="study" and (f := form(d[k]))})}'
+        for s,d in df.groupby('study', sort=False))
 
 def table(name:str, numbers:pd.DataFrame=None, runs=(), html:str=None):
     "Show numbers, folded away or as this HTML, and carry them as CSV under that name"

@@ -216,7 +216,7 @@ def _outputs(cell, files, heading, said, figures):
             files.files[f'tables/{k}.csv'],files.titles[f'tables/{k}.csv'] = _text(data['text/csv']),f'numbers behind {name}'
         yield o
 
-# %% ../nbs/35_report.ipynb #e782e3b3
+# %% ../nbs/35_report.ipynb #46941a41
 def _section(name, nb, exporter, files, said):
     "HTML of an executed notebook, and of its entry in the contents"
     import nbformat
@@ -239,7 +239,7 @@ def _section(name, nb, exporter, files, said):
     rows = []
     for level,k,text in heads[1:]:
         mine = [(a, b) for h,a,b in items if plain(h)==plain(text)]
-        links = ' '.join(f'<a class="fig" href="#{a}">{html.escape(b or str(i+1))}</a>' for i,(a,b) in enumerate(mine))
+        links = ' '.join(f'<a class="fig" href="#{a}">{html.escape(b if b.startswith("Figure") else str(i+1))}</a>' for i,(a,b) in enumerate(mine))
         if level==3: rows.append(f'<li><a href="#{k}">{text}</a> {links}</li>')
     title = heads[0][2] if heads else name
     return f'<section>{page}</section>',f'<li><a href="#{top}">{title}</a><ul>{"".join(rows)}</ul></li>'
