@@ -75,7 +75,7 @@ def _grid(a):
     scales[a.scale]
     return runs_of(a.grid, a.scale)
 
-# %% ../nbs/36_cli.ipynb #d155d708
+# %% ../nbs/36_cli.ipynb #cb0dea05
 def _resources(words):
     "`GPU=1` as a dict"
     try: return {k: float(v) for k,v in (o.split('=') for o in words)} or None
@@ -99,17 +99,28 @@ def dal_sweep(argv=None):
 
 @command
 def dal_report(argv=None):
-    "Draw the figures of all finished runs into one self-contained HTML page"
+    "Draw the figures of all finished runs into one self-contained HTML page, or write their numbers as one table"
     p = _Parser(prog='dal-report', description=dal_report.__doc__, allow_abbrev=False)
     p.add_argument('runs', nargs='?', metavar='RUNS', help='folder of run folders (default: the setting runs_root)')
-    p.add_argument('--out', default='report.html', help='the page to write (default: report.html)')
+    p.add_argument('--out', default='report.html', help='the page to write; figures and tables go into a folder beside it (default: report.html)')
     p.add_argument('--runs', dest='named', metavar='FOLDER', help='the same, as dal-run and dal-sweep have it')
+    p.add_argument('--table', metavar='FILE', help='instead of the page: every training as one table, .parquet or .csv')
+    p.add_argument('--first-sets', metavar='FILE', help='instead of the page: the first sets of the runs, with checksums, .csv')
     a = p.parse(argv)
     named = a.runs or a.named
-    root = Path(named) if named else settings().runs_root
+    root,only = Path(named) if named else settings().runs_root,a.table or a.first_sets
     if named and not root.is_dir(): raise InputError(f'no folder {root}; give the folder that dal-sweep wrote, or none for the setting runs_root')
-    if named and not any_finished(root): raise InputError(f'no finished runs in {root}; start some with dal-sweep')
-    print('report:', report(root, a.out))
+    if (named or only) and not any_finished(root): raise InputError(f'no finished runs in {root}; start some with dal-sweep')
+    if a.first_sets and Path(check_out(a.first_sets)).suffix!='.csv': raise InputError(f'{a.first_sets}: first sets are written as .csv')
+    if a.table: print('table:', save_table(root, a.table) or a.table)
+    if a.first_sets:
+        with atomic(a.first_sets) as f: bought_first(root).to_csv(f, index=False)
+        print('first sets:', a.first_sets)
+    if only: return
+    failed = report(root, a.out)
+    for k,v in failed.items(): print(f'failed: {k}: {v}', file=sys.stderr)
+    print('report:', a.out)
+    return 1 if failed else 0
 
 # %% ../nbs/36_cli.ipynb #d2f45b68
 @command

@@ -6,12 +6,13 @@
 __all__ = ['healthy', 'draw_map', 'draw_image', 'key_to', 'trade_off_curve', 'at_tolerances', 'predictions_by_cycle',
            'show_purchases', 'health']
 
-# %% ../nbs/32a_pictures.ipynb #a0d8eefc
+# %% ../nbs/32a_pictures.ipynb #dd350579
 import matplotlib.pyplot as plt, numpy as np, pandas as pd
 from matplotlib.patches import Patch
 
 from .clicks import *
 from .core import *
+from .plots import accent, faint, ink
 from .segdata import *
 
 # %% ../nbs/32a_pictures.ipynb #e5ef7c31
@@ -38,17 +39,17 @@ def key_to(fig, classes, maps):
     marks += [Patch(fc='white', ec='#999999', hatch='//////', lw=.5, label='not labelled')]*(void in seen)
     fig.legend(handles=marks, loc='outside lower center', ncols=min(6, len(marks)), frameon=False, fontsize=9)
 
-# %% ../nbs/32a_pictures.ipynb #be3c2818
+# %% ../nbs/32a_pictures.ipynb #13fe14b3
 def trade_off_curve(
     df:pd.DataFrame, # tolerance, clicks (an image), miou, as from `trade_off`
     ax=None,
     beside:dict=None, # Name to (clicks, mIoU) of further points
 ): # Axes
     "Clicks an image against the quality of the labels, the tolerance at each point"
-    ax = ax or plt.subplots(figsize=(6.4, 3.6), layout='constrained')[1]
-    ax.plot(df.clicks, 100*df.miou, 'o-', color='#0072B2', label='this package')
+    ax = ax or plt.subplots(figsize=(5.4, 3.3), layout='constrained')[1]
+    ax.plot(df.clicks, 100*df.miou, 'o-', color=ink, label='this package')
     for r in df.itertuples(): ax.annotate(f'{r.tolerance:g} px', (r.clicks, 100*r.miou), (6, -4), textcoords='offset points', va='top', fontsize=9)
-    for name,(x,y) in (beside or {}).items(): ax.plot(x, 100*y, '*', color='#D55E00', ms=13, label=name)
+    for name,(x,y) in (beside or {}).items(): ax.plot(x, 100*y, '*', color=accent, ms=13, label=name)
     ax.set(xlabel='clicks an image', ylabel='mIoU of the labels (%)')
     ax.margins(.1)
     ax.grid(alpha=.25)
@@ -56,7 +57,7 @@ def trade_off_curve(
     if beside: ax.legend(frameon=False, loc='lower right')
     return ax
 
-# %% ../nbs/32a_pictures.ipynb #9ef05fdd
+# %% ../nbs/32a_pictures.ipynb #a6f02359
 def at_tolerances(
     x, y, # Image 3 x H x W and label map H x W
     tolerances, # Pixels
@@ -67,7 +68,7 @@ def at_tolerances(
     "An image, its labels, and its labels drawn at several tolerances, with clicks and mIoU"
     y,n = np.asarray(y),len(tolerances)+2
     rows,(h,w) = -(-n//3),y.shape
-    fig,axs = plt.subplots(rows, 3, figsize=(6.6, rows*(2.15*h/w+.5)+.3), layout='constrained', squeeze=False)
+    fig,axs = plt.subplots(rows, 3, figsize=(5.6, rows*(1.83*h/w+.5)+.3), layout='constrained', squeeze=False)
     maps = [approximate(y, t, convention, background) for t in tolerances]
     heads = ['image', 'original labels']+[f'{t:g} px: {n_clicks(y, t, convention, background)} clicks\nmIoU {100*label_quality(m, y):.0f} %' for t,m in zip(tolerances, maps)]
     draw_image(axs.flat[0], x)
@@ -77,7 +78,7 @@ def at_tolerances(
     key_to(fig, classes, [y, *maps])
     return axs
 
-# %% ../nbs/32a_pictures.ipynb #87047b42
+# %% ../nbs/32a_pictures.ipynb #42029d01
 def predictions_by_cycle(
     runs:dict, # Method to its list of (clicks spent, arrays `ids`, `prediction_0`, `prediction_1`, … as in `panels/test_0.npz`)
     task, # The `SegTask`
@@ -87,7 +88,7 @@ def predictions_by_cycle(
     n,each = max(map(len, runs.values())),max(2, len(runs))
     ids = [int(next(iter(runs.values()))[0][1]['ids'][j]) for j in images]
     h,w = task.y_test[ids[0]].shape
-    fig,axs = plt.subplots(each*len(ids), n+1, figsize=(7.4, each*len(ids)*7.1/(n+1)*h/w+.8), layout='constrained', squeeze=False)
+    fig,axs = plt.subplots(each*len(ids), n+1, figsize=(5.8, each*len(ids)*5.5/(n+1)*h/w+.8), layout='constrained', squeeze=False)
     fig.get_layout_engine().set(w_pad=.015, h_pad=.02)
     for ax in axs.flat: ax.set_axis_off()
     maps = []
@@ -104,7 +105,7 @@ def predictions_by_cycle(
     key_to(fig, task.classes, maps)
     return axs
 
-# %% ../nbs/32a_pictures.ipynb #3fc30960
+# %% ../nbs/32a_pictures.ipynb #7d6eafcc
 def show_purchases(
     bought:list, # Of dicts `image`, `polygon` (number among those of the image), `entropy` (H x W)
     task, # The `SegTask`
@@ -113,7 +114,7 @@ def show_purchases(
 ): # Array of axes
     "Image, approximated labels, pixel entropy and the polygon that was bought, a row a purchase"
     h,w = np.asarray(task.y_train[int(bought[0]['image'])]).shape
-    fig,axs = plt.subplots(len(bought), 4, figsize=(7, len(bought)*(1.65*h/w+.25)+.5), layout='constrained', squeeze=False)
+    fig,axs = plt.subplots(len(bought), 4, figsize=(5.8, len(bought)*(1.37*h/w+.25)+.5), layout='constrained', squeeze=False)
     maps = []
     for row,b in zip(axs, bought):
         x,y = task.x_train[int(b['image'])],np.asarray(task.y_train[int(b['image'])])
@@ -128,23 +129,23 @@ def show_purchases(
     key_to(fig, task.classes, maps)
     return axs
 
-# %% ../nbs/32a_pictures.ipynb #c2d9f22b
+# %% ../nbs/32a_pictures.ipynb #7418a40b
 healthy = .2,.5
 
 def health(
     df:pd.DataFrame, # s4GAN's diagnostics of one training a trial: trial, iteration, loss_d, d_real, d_fake, selected
 ): # Three axes
     "Loss of the discriminator, its mean scores, and the share of images chosen for self-training; a line a trial"
-    fig,axs = plt.subplots(1, 3, figsize=(7.6, 2.7), layout='constrained', sharex=True)
-    axs[0].axhspan(*healthy, color='#009E73', alpha=.15, lw=0)
-    axs[0].axhline(np.log(2), color='#555555', lw=.8, ls=':')
-    axs[0].text(df.iteration.max(), np.log(2), 'log 2', ha='right', va='bottom', fontsize=8.5, color='#555555')
+    fig,axs = plt.subplots(1, 3, figsize=(5.8, 2.3), layout='constrained', sharex=True)
+    axs[0].axhspan(*healthy, color=faint, alpha=.15, lw=0)
+    axs[0].axhline(np.log(2), color=faint, lw=.8, ls=':')
+    axs[0].text(df.iteration.max(), np.log(2), 'log 2', ha='right', va='bottom', fontsize=8.5, color=faint)
     for k,(_,d) in enumerate(df.groupby('trial')):
         style = dict(ls=['-', '--', ':', '-.'][k%4], lw=1.3)
-        axs[0].plot(d.iteration, d.loss_d, color='#0072B2', **style)
-        axs[1].plot(d.iteration, d.d_real, color='#009E73', label='drawn labels' if not k else None, **style)
-        axs[1].plot(d.iteration, d.d_fake, color='#D55E00', label='predictions' if not k else None, **style)
-        axs[2].plot(d.iteration, 100*d.selected, color='#0072B2', **style)
+        axs[0].plot(d.iteration, d.loss_d, color=ink, **style)
+        axs[1].plot(d.iteration, d.d_real, color=ink, label='drawn labels' if not k else None, **style)
+        axs[1].plot(d.iteration, d.d_fake, color=accent, label='predictions' if not k else None, **style)
+        axs[2].plot(d.iteration, 100*d.selected, color=ink, **style)
     axs[1].legend(frameon=False, fontsize=8.5)
     for ax,words,top in zip(axs, ('loss', 'mean score', 'chosen (%)'), (max(.75, 1.05*df.loss_d.max()), 1, 102)):
         ax.set(xlabel='iteration', ylim=(0, top))

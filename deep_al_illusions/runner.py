@@ -137,19 +137,7 @@ def prepare(specs, root):
     make_folder(root)
     return in_turn([s for s in specs if not finished(root/run_id(s))])
 
-# %% ../nbs/30_runner.ipynb #4fe0960e
-def _follow(jobs, specs, root):
-    "Show progress until all `jobs` have ended; yield each with its run when it ends"
-    tty,folders,left = sys.stderr.isatty(),[root/run_id(s) for s in specs],dict(jobs)
-    bar = tqdm(total=sum(s.cycles+1 for s in specs), unit='training', mininterval=.5 if tty else 20, smoothing=.05, desc=f'{len(specs)} runs')
-    bar.initial = bar.n = bar.last_print_n = sum(map(trainings_in, folders))
-    with bar:
-        while left:
-            time.sleep(.5)
-            for job in [o for o in left if o.done()]: yield job,left.pop(job)
-            bar.update(sum(map(trainings_in, folders))-bar.n)
-
-# %% ../nbs/30_runner.ipynb #28c98f93
+# %% ../nbs/30_runner.ipynb #9ff23767
 @contextmanager
 def connected(
     workers:int, # Processes, where there is no scheduler yet
@@ -159,12 +147,13 @@ def connected(
     import dask
     from dask.distributed import Client, LocalCluster
     if scheduler:
+        logging.getLogger('distributed').setLevel(logging.CRITICAL)
         try: client = Client(scheduler, timeout=10)
         except (OSError, ValueError, TimeoutError) as e: raise InputError(f'no Dask scheduler answers at {scheduler} ({" ".join(str(e).split())}); start one with `dask scheduler`, or leave --scheduler out') from None
         with client: yield client
         return
     with dask.config.set({'distributed.scheduler.allowed-failures': 1}):
-        cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=0, silence_logs=logging.CRITICAL)
+        cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=':0', memory_limit=0, silence_logs=logging.CRITICAL)
         with cluster,Client(cluster) as client: yield client
 
 # %% ../nbs/30_runner.ipynb #1da166d1

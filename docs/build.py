@@ -6,7 +6,7 @@ import yaml
 from nbdev.serve import proc_nbs
 
 root = Path(__file__).resolve().parent.parent
-pages = ['protocol', 'deviations', 'cost', 'datasets', 'extend', 'scale']
+pages = ['protocol', 'deviations', 'cost', 'datasets', 'interchange', 'scale', 'extend']
 
 def front_matter(text):
     "Title and description, which nbdev moves to a raw cell, as Markdown"
