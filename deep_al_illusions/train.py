@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['schedules', 'regimes', 'extras', 'Batches', 'Schedule', 'groups', 'sgd', 'Autocast', 'learner', 'AugmentBatch',
-           'Average', 'Checkpoint', 'Bar', 'evaluate', 'is_task', 'init_digest', 'first_weights', 'new_model',
-           'training_key', 'keep_memory', 'train']
+           'Average', 'Checkpoint', 'Bar', 'evaluate', 'is_task', 'init_digest', 'pretraining', 'first_weights',
+           'new_model', 'training_key', 'keep_memory', 'train']
 
 # %% ../nbs/05_train.ipynb #94d31cfc
 import ctypes,math,os,time
@@ -230,15 +230,19 @@ def init_digest(init:str): # Text
     try: return digest(weights_path(init).read_bytes())
     except OSError as e: raise InputError(f'init {init}: no weights there ({e.strerror}); give random, imagenet, a task or a file') from None
 
-# %% ../nbs/05_train.ipynb #28b8ef45
+# %% ../nbs/05_train.ipynb #05943f46
+def pretraining(spec:Spec): # A `Spec`, or `None`
+    "The training on all of another task that `spec.init` asks for"
+    same = {k: getattr(spec, k) for k in ('scale', 'model', 'device', 'precision')}
+    if is_task(spec.init): return Spec(task=spec.init, augment='weak', epochs=30, trial=0, **same)
+
 def first_weights(
     spec:Spec,
     root:Path, # Folder of the cache of trainings
 ): # State dict of the network that `Spec.init` names
     "The weights to start from, trained here where they are those of another task"
     if spec.init=='imagenet': return imagenet_weights()
-    if not is_task(spec.init): return file_weights(spec.init)
-    other = Spec(task=spec.init, scale=spec.scale, model=spec.model, device=spec.device, precision=spec.precision, augment='weak', epochs=30, trial=0)
+    if not (other := pretraining(spec)): return file_weights(spec.init)
     task = load_task(spec.init).at(other, root)
     return train(task, other, range(len(task.y_train)), root=root)[0][1].state_dict()
 

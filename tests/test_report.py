@@ -69,7 +69,7 @@ def test_stale_files_go_and_others_stay(few, tmp_path):
 
 def test_a_part_that_fails_is_marked(few, tmp_path, monkeypatch, capsys):
     real = execute_of()
-    def broken(name, *args): return real(name, *args) if name!='68_selection' else 1/0
+    def broken(name, *args, **kw): return real(name, *args, **kw) if name!='68_selection' else 1/0
     monkeypatch.setattr('deep_al_illusions.report.execute', broken)
     monkeypatch.setattr('deep_al_illusions.report.report_notebooks', ['68_selection', '68a_provenance'])
     with pytest.raises(SystemExit) as e: dal_report([str(few), '--out', str(tmp_path/'r.html')])
