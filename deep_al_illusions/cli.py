@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['command', 'dal_run', 'dal_sweep', 'dal_report', 'dal_estimate', 'dal_status', 'dal_prune']
 
-# %% ../nbs/36_cli.ipynb #c5705e51
-import argparse,signal,sys,threading,warnings
+# %% ../nbs/36_cli.ipynb #cebfeb31
+import argparse,os,signal,sys,threading,warnings
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
@@ -20,7 +20,7 @@ from .report import *
 from .runner import *
 from .status import *
 
-# %% ../nbs/36_cli.ipynb #5a8b5c99
+# %% ../nbs/36_cli.ipynb #3ca9a2c7
 class _Parser(argparse.ArgumentParser):
     "argparse, with one-line errors"
     def error(self, message): raise InputError(message)
@@ -37,7 +37,11 @@ def command(f):
     def _main(argv=None):
         warnings.showwarning = lambda m,*_: print(f'note: {m}', file=sys.stderr)
         if threading.current_thread() is threading.main_thread(): signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try: sys.exit(f(argv))
+        try:
+            code = f(argv)
+            sys.stdout.flush()
+            sys.exit(code)
+        except BrokenPipeError: os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except InputError as e: print(f'{name}: {e}', file=sys.stderr)
         except KeyboardInterrupt: sys.exit(f'\n{name}: stopped; the same command goes on where it was')
         sys.exit(2)

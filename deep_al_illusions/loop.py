@@ -326,14 +326,18 @@ def _study(spec, data, version):
     odd = {k: v for k,v in spec.items() if k not in free and v!=usual.get(k)}
     return digest(odd, sorted({*usual}-{*spec}), {k: spec[k] for k in ('scale', 'initial', 'per_cycle', 'device')}, data, version)[:8]
 
-# %% ../nbs/09_loop.ipynb #b8d563d5
+# %% ../nbs/09_loop.ipynb #4b6bc4b6
 def first_digest(ids): return digest(sorted(map(int, ids))) # Text of 16 hexadecimal digits
 
 def _finished_runs(root):
     "Yield the folder, settings and provenance of each finished run below `root`"
     for f in sorted((o.parent for o in Path(root).glob('*/spec.json')), key=lambda o: ('-random-' not in o.name, o.name)):
         if not finished(f): warn(f'{f.name} is not finished or was changed; left out (run it again to complete it)')
-        else: yield f,*(json.loads((f/o).read_text()) for o in ('spec.json', 'provenance.json'))
+        else:
+            spec,was = (json.loads((f/o).read_text()) for o in ('spec.json', 'provenance.json'))
+            lacks = [o for o in identity if o not in spec|dict(study=0, data=0, init=0)]+[o for o in ('data', 'versions') if o not in was]
+            if lacks: warn(f'{f.name} does not say its {", ".join(lacks)}; left out')
+            else: yield f,spec,was
 
 def load_runs(
     root:Path, # Folder of run folders
@@ -342,7 +346,7 @@ def load_runs(
     cycles,picks = [],[]
     for f,spec,was in _finished_runs(root):
         with np.load(f/'picks.npz') as z: d = {k: z[k] for k in ('ids', 'cycle', 'score')}
-        data,version = was['data'],was['versions']['deep_al_illusions']
+        data,version = was['data'],was['versions'].get('deep_al_illusions', '')
         spec = dict(run=f.name, study=_study(spec, data, version), data=data, version=version, first=first_digest(d['ids'][d['cycle']==0]), init='random')|spec
         cycles.append(pd.read_csv(f/'cycles.csv').assign(**spec))
         picks.append(pd.DataFrame(d).assign(**{k: spec[k] for k in ('run', *identity)}))

@@ -139,16 +139,16 @@ def bought_first(root): # DataFrame like that of `first_sets`
     one = cycles.groupby('run', sort=False).first()
     return _rows_of([_first_row(one.loc[r], d.data.iloc[0], d.ids.tolist()) for r,d in picks[picks.cycle==0].groupby('run', sort=False)])
 
-# %% ../nbs/35_report.ipynb #06239f62
+# %% ../nbs/35_report.ipynb #f64c2df1
 def origins(root): # DataFrame: version, commit, python, threads, machine, packages, runs
     "Package version, commit, Python, threads, machine and packages of the finished runs below `root`, a row for each combination"
     rows = []
     for f in sorted(o.parent for o in Path(root or settings().runs_root).glob('*/provenance.json')):
-        if not finished(f): continue
-        was = json.loads((f/'provenance.json').read_text())
+        was = json.loads((f/'provenance.json').read_text()) if finished(f) else {}
+        if 'versions' not in was: continue
         pkgs = {k: v for k,v in was['versions'].items() if k!='deep_al_illusions'}
         machine = ', '.join(str(was[k]) for k in ('host', 'platform', 'gpu') if was.get(k))
-        rows.append(dict(version=was['versions']['deep_al_illusions'], commit=was.get('commit') or '', python=was['python'], threads=was['threads'], machine=machine,
+        rows.append(dict(version=was['versions'].get('deep_al_illusions', ''), commit=was.get('commit') or '', python=was.get('python', ''), threads=was.get('threads', ''), machine=machine,
             packages=', '.join(f'{k} {v}' for k,v in pkgs.items()), runs=f.name))
     df = pd.DataFrame(rows, columns='version commit python threads machine packages runs'.split())
     return df.groupby([*df][:-1], sort=False).runs.agg(' '.join).reset_index()

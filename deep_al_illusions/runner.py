@@ -115,14 +115,16 @@ def _tried(spec, folder, env):
     note_failure(folder, why or f'ended without DONE; see {folder}/run.ipynb')
     return why or f'ended without DONE; see {folder}/run.ipynb'
 
-# %% ../nbs/30_runner.ipynb #e7116bde
+# %% ../nbs/30_runner.ipynb #346871bc
 def in_turn(specs): # The same `Spec`s in another order
-    "One run of each group that shares its first training, then the next of each, so that workers seldom wait for each other; the longest first"
+    "The longest run of each group that shares its first training, then the next of each, so that workers seldom wait for each other, or for the last run"
     seen = Counter()
+    def work(s): return (s.cycles+1)*(s.iterations or s.epochs)*networks(s)*(s.bs+2*(s.bs_unl or 0))
     def turn(s):
         group = replace(s, strategy='random', cycles=0, level='image')
         seen[group] += 1
-        return seen[group],-(s.cycles+1)*(s.iterations or s.epochs)*networks(s)*(s.bs+2*(s.bs_unl or 0))
+        return seen[group]
+    specs = sorted(specs, key=work, reverse=True)
     return [s for _,s in sorted([(turn(s), s) for s in specs], key=lambda o: o[0])]
 
 def prepare(specs, root):
@@ -137,7 +139,7 @@ def prepare(specs, root):
     make_folder(root)
     return in_turn([s for s in specs if not finished(root/run_id(s))])
 
-# %% ../nbs/30_runner.ipynb #9ff23767
+# %% ../nbs/30_runner.ipynb #140130ba
 @contextmanager
 def connected(
     workers:int, # Processes, where there is no scheduler yet
@@ -152,7 +154,7 @@ def connected(
         except (OSError, ValueError, TimeoutError) as e: raise InputError(f'no Dask scheduler answers at {scheduler} ({" ".join(str(e).split())}); start one with `dask scheduler`, or leave --scheduler out') from None
         with client: yield client
         return
-    with dask.config.set({'distributed.scheduler.allowed-failures': 1}):
+    with dask.config.set({'distributed.scheduler.allowed-failures': 1, 'distributed.scheduler.worker-saturation': 1.}):
         cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=':0', memory_limit=0, silence_logs=logging.CRITICAL)
         with cluster,Client(cluster) as client: yield client
 
@@ -214,7 +216,7 @@ def _ended(client, submit, specs, root, plan):
                 jobs[submit(s)] = s
             bar.update(rows()-bar.n)
 
-# %% ../nbs/30_runner.ipynb #2bbab54c
+# %% ../nbs/30_runner.ipynb #a1e8c05b
 def sweep(
     specs:list, # Of `Spec`s
     root:Path=None, # Folder of run folders; the setting `runs_root` where left out
@@ -238,7 +240,7 @@ def sweep(
             if resources: _offered(client, resources)
             def submit(s):
                 tries[s] += 1
-                return client.submit(execute_run, s, root, env, key=f'{run_id(s)}-{os.getpid()}-{tries[s]}', pure=False, priority=-order[s], resources=resources)
+                return client.submit(execute_run, s, root, env, key=(f'runs-{os.getpid()}', run_id(s), tries[s]), pure=False, priority=-order[s], resources=resources)
             for s,why in _ended(client, submit, todo, root, plan):
                 if why: failed[run_id(s)] = why
                 if why and not (root/run_id(s)/'failed.json').exists(): note_failure(root/run_id(s), why)

@@ -230,7 +230,7 @@ def init_digest(init:str): # Text
     try: return digest(weights_path(init).read_bytes())
     except OSError as e: raise InputError(f'init {init}: no weights there ({e.strerror}); give random, imagenet, a task or a file') from None
 
-# %% ../nbs/05_train.ipynb #05943f46
+# %% ../nbs/05_train.ipynb #2b14eab0
 def pretraining(spec:Spec): # A `Spec`, or `None`
     "The training on all of another task that `spec.init` asks for"
     same = {k: getattr(spec, k) for k in ('scale', 'model', 'device', 'precision')}
@@ -246,6 +246,7 @@ def first_weights(
     task = load_task(spec.init).at(other, root)
     return train(task, other, range(len(task.y_train)), root=root)[0][1].state_dict()
 
+# %% ../nbs/05_train.ipynb #206b5f8c
 @cache
 def _file_stats(path, changed): return stats_of(file_weights(path))
 

@@ -1,5 +1,5 @@
 "The command line: one clear line and status 2 for every mistake, and nothing written"
-import shutil,subprocess,sys
+import json,shutil,subprocess,sys
 
 import matplotlib, nbformat, numpy as np, pandas as pd, pytest, torch
 
@@ -7,12 +7,12 @@ matplotlib.use('agg')
 import matplotlib.pyplot as plt
 from PIL import Image
 
-from deep_al_illusions.core import Spec
+from deep_al_illusions.core import Spec, digest, write_json
 from deep_al_illusions.data import load_task
 from deep_al_illusions.loop import run
 from deep_al_illusions.models import build
-from deep_al_illusions.cli import dal_run, dal_sweep
-from deep_al_illusions.report import report_notebooks, save_tables
+from deep_al_illusions.cli import dal_prune, dal_run, dal_status, dal_sweep
+from deep_al_illusions.report import origins, report_notebooks, save_tables
 from deep_al_illusions.runner import notebook
 from deep_al_illusions.segdata import write_voc
 
@@ -187,6 +187,35 @@ def test_dal_sweep(case, runs, tmp_path, capsys, monkeypatch):
     assert code==2 and words in err and err.strip().count('\n')==0, err
     assert not runs.exists()
 
+# chkstyle: ignore-node
+watched = {
+    'no folder': (dal_status, ['--runs', 'nowhere'], 'no folder nowhere'),
+    'no grid': (dal_status, ['fig44', '--runs', '.'], 'no preset and no file'),
+    'key': (dal_status, ['g.yaml', '--runs', '.'], "did you mean 'strategy'"),
+    'option': (dal_status, ['--run', '.'], "did you mean '--runs'"),
+    'keep': (dal_prune, ['--keep', '-1'], 'keep must be at least 0'),
+    'keep what': (dal_prune, ['--keep', 'all'], 'invalid float value')}
+
+@pytest.mark.parametrize('case', watched)
+def test_dal_status_and_dal_prune(case, runs, tmp_path, capsys, monkeypatch):
+    (tmp_path/'g.yaml').write_text('strategi: random')
+    code,err = here(*watched[case][:2], tmp_path, capsys, monkeypatch)
+    assert code==2 and watched[case][2] in err and err.strip().count('\n')==0 and not runs.exists(), err
+
+def test_a_folder_of_another_program_is_left_out(runs, tmp_path, cli):
+    for t in 1,2: run(Spec(trial=t, cycles=0, epochs=1), say=lambda o: None)
+    folder = min(runs.glob('*/spec.json')).parent
+    for name,lacks in ('spec.json', 'strategy'),('provenance.json', 'versions'):
+        was = json.loads((folder/name).read_text())
+        write_json(folder/name, {k: v for k,v in was.items() if k!=lacks})
+        done = json.loads((folder/'DONE').read_text())
+        write_json(folder/'DONE', done|{name: digest((folder/name).read_bytes())})
+        r = cli('dal-report', '--table', tmp_path/'t.csv', '--runs', runs)
+        assert r.returncode==0 and f'note: {folder.name} does not say its {lacks}; left out' in r.stderr, r.stderr
+        assert len(pd.read_csv(tmp_path/'t.csv'))==1 and len(origins(runs))==(1 if lacks=='versions' else 2)
+        write_json(folder/name, was)
+        write_json(folder/'DONE', done)
+
 def test_dal_report_of_nothing(cli, tmp_path):
     r = cli('dal-report', tmp_path/'nowhere')
     assert r.returncode==2 and 'no folder' in r.stderr
@@ -258,7 +287,7 @@ def test_uneven_first_set_says_so(cli, runs):
     r = cli('dal-run', '--initial', '15', '--cycles', '0', '--epochs', '1')
     assert r.returncode==0 and 'note: 15 first labels over 10 classes cannot be equal: 1 to 2' in r.stderr, r.stderr
 
-@pytest.mark.parametrize('cmd', ['dal-run', 'dal-sweep', 'dal-report'])
+@pytest.mark.parametrize('cmd', ['dal-run', 'dal-sweep', 'dal-estimate', 'dal-status', 'dal-prune', 'dal-report'])
 def test_help(cli, cmd): assert cmd in cli(cmd, '--help').stdout
 
 def test_acquire_is_light():

@@ -31,6 +31,13 @@ def undisturbed(tmp_path_factory):
     for s in specs: run(s, d/'runs', say=lambda o: None)
     return specs,d/'grid.yaml',numbers(d/'runs', specs)
 
+@pytest.fixture
+def few(tmp_path, undisturbed):
+    "The same for the four runs of the first trial"
+    (tmp_path/'few.yaml').write_text(yaml.safe_dump(grid|dict(trial=1)))
+    specs = runs_of(str(tmp_path/'few.yaml'))
+    return specs,tmp_path/'few.yaml',{run_id(s): undisturbed[2][run_id(s)] for s in specs}
+
 def start(file, root, *args, **kw):
     args = [bin/'dal-sweep', file, '--runs', root, '--workers', '2', *map(str, args)]
     return subprocess.Popen(args, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True, **kw)
@@ -115,18 +122,17 @@ def test_worker_kernel_and_scheduler_are_killed(tmp_path, undisturbed):
     assert p.wait()==0 and time.time()-begin<10
 
 @linux
-def test_two_sweeps_of_one_folder_share_the_work(tmp_path, undisturbed):
-    (specs,file,want),root = undisturbed,tmp_path/'r'
+def test_two_sweeps_of_one_folder_share_the_work(tmp_path, few):
+    (specs,file,want),root = few,tmp_path/'r'
     both = start(file, root),start(file, root)
-    wait(lambda: sum(len(below(p.pid, 'ipykernel_launcher')) for p in both)>=3)
     said = [(p.communicate(timeout=300),p.returncode) for p in both]
     assert [code for _,code in said]==[0, 0] and numbers(root, specs)==want, said
     assert sum('is at work in' in err for (_,err),_ in said)==1, said
     assert all(len([*root.glob(f'{run_id(s)}/run.ipynb')])==1 for s in specs) and not [*root.glob('trainings/.*')]
-    assert len(load_runs(root)[0])==36
+    assert len(load_runs(root)[0])==12
 
-def test_ctrl_c_and_terminate_stop_it_cleanly(tmp_path, undisturbed):
-    (specs,file,_),root = undisturbed,tmp_path/'r'
+def test_ctrl_c_and_terminate_stop_it_cleanly(tmp_path, few):
+    (specs,file,_),root = few,tmp_path/'r'
     for sig in signal.SIGINT,signal.SIGTERM:
         p = start(file, root)
         wait(lambda: len(below(p.pid, 'ipykernel_launcher'))==2)
@@ -146,22 +152,22 @@ def small_disk(tmp_path):
     yield d
     subprocess.run(['umount', '-l', d])
 
-def test_a_full_disk(small_disk, undisturbed, tmp_path, cli):
-    specs,file,want = undisturbed
+def test_a_full_disk(small_disk, few, tmp_path, cli):
+    specs,file,want = few
     r = cli('dal-sweep', file, '--runs', small_disk/'r', '--workers', '2')
     assert r.returncode==1 and 'no space is left on the disk' in r.stderr and 'Traceback' not in r.stderr, r.stderr
     assert not [*small_disk.rglob('.*.pt')] and not [*small_disk.rglob('.*.csv')]
     said = {k: {*d.run} for k,d in status(small_disk/'r', specs).groupby('state')}
     have = [s for s in specs if run_id(s) in said.get('done', ())]
-    assert numbers(small_disk/'r', have)=={run_id(s): want[run_id(s)] for s in have} and len(have)<12
+    assert numbers(small_disk/'r', have)=={run_id(s): want[run_id(s)] for s in have} and len(have)<4
     r = cli('dal-status', '--runs', small_disk/'r')
     assert r.returncode==0 and 'waiting' in r.stdout, r.stderr
     subprocess.run(['mount', '-o', 'remount,size=64m', small_disk], check=True)
     assert cli('dal-sweep', file, '--runs', small_disk/'r', '--workers', '2').returncode==0
     assert numbers(small_disk/'r', specs)==want
 
-def test_a_folder_that_cannot_be_written(small_disk, undisturbed, cli):
-    specs,file,_ = undisturbed
+def test_a_folder_that_cannot_be_written(small_disk, few, cli):
+    specs,file,_ = few
     root = small_disk/'r'
     run(specs[0], root, say=lambda o: None)
     subprocess.run(['mount', '-o', 'remount,ro', small_disk], check=True)
@@ -169,7 +175,7 @@ def test_a_folder_that_cannot_be_written(small_disk, undisturbed, cli):
         r = cli(*cmd, '--runs', root)
         assert r.returncode==2 and 'cannot write in' in r.stderr and r.stderr.strip().count('\n')==0, r.stderr
     r = cli('dal-status', file, '--runs', root)
-    assert r.returncode==0 and '1 done' in r.stdout and '11 waiting' in r.stdout, r.stderr
+    assert r.returncode==0 and '1 done' in r.stdout and '3 waiting' in r.stdout, r.stderr
 
 def test_a_run_that_fails_stops_no_other_and_is_told(tmp_path, cli):
     root = tmp_path/'r'
@@ -228,8 +234,8 @@ def cluster(tmp_path):
     yield address,s,w
     for p in s,w: p.kill()
 
-def test_a_scheduler_elsewhere_with_resources_and_its_death(cluster, tmp_path, undisturbed):
-    (specs,file,want),(address,scheduler,worker),root = undisturbed,cluster,tmp_path/'r'
+def test_a_scheduler_elsewhere_with_resources_and_its_death(cluster, tmp_path, few):
+    (specs,file,want),(address,scheduler,worker),root = few,cluster,tmp_path/'r'
     p = start(file, root, '--scheduler', address, '--resources', 'GPU=1')
     wait(lambda: len(below(worker.pid, 'ipykernel_launcher'))==2)
     wait(lambda: 'done' in {*status(root, specs).state})
