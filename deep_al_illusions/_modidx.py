@@ -114,7 +114,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                            'deep_al_illusions.augment.take': ('augment.html#take', 'deep_al_illusions/augment.py'),
                                            'deep_al_illusions.augment.weak': ('augment.html#weak', 'deep_al_illusions/augment.py')},
             'deep_al_illusions.cache': { 'deep_al_illusions.cache._entries': ('cache.html#_entries', 'deep_al_illusions/cache.py'),
-                                         'deep_al_illusions.cache._leaves': ('cache.html#_leaves', 'deep_al_illusions/cache.py'),
+                                         'deep_al_illusions.cache._sum': ('cache.html#_sum', 'deep_al_illusions/cache.py'),
                                          'deep_al_illusions.cache.held': ('cache.html#held', 'deep_al_illusions/cache.py'),
                                          'deep_al_illusions.cache.load_pt': ('cache.html#load_pt', 'deep_al_illusions/cache.py'),
                                          'deep_al_illusions.cache.prune': ('cache.html#prune', 'deep_al_illusions/cache.py'),

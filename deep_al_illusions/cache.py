@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['save_pt', 'load_pt', 'held', 'used', 'prune']
 
-# %% ../nbs/04a_cache.ipynb #69e79a3c
-import pickle,time
+# %% ../nbs/04a_cache.ipynb #577e0a7d
+import hashlib,io,time
 from pathlib import Path
 from warnings import warn
 
@@ -15,29 +15,24 @@ from filelock import FileLock, Timeout
 
 from .core import *
 
-# %% ../nbs/04a_cache.ipynb #ea603930
-def _leaves(o):
-    "Yield what is in nested dicts, lists and tuples, with the keys"
-    if isinstance(o, dict):
-        for k,v in o.items(): yield from (str(k), *_leaves(v))
-    elif isinstance(o, (list, tuple)):
-        for v in (len(o), *o): yield from _leaves(v)
-    else: yield o
+# %% ../nbs/04a_cache.ipynb #1cd49f22
+def _sum(data): return hashlib.blake2b(data, digest_size=16).digest()
 
 def save_pt(
     obj:dict, # Of what `torch.save` takes: tensors, numbers and text, nested
     path:Path,
 ):
     "Write `obj` and its fingerprint, atomically"
-    with atomic(path) as p: torch.save(obj|dict(sum=digest(*_leaves(obj))), p)
+    data = io.BytesIO()
+    torch.save(obj, data)
+    with atomic(path) as p,open(p, 'wb') as f: f.writelines([data.getbuffer(), _sum(data.getbuffer())])
 
 def load_pt(path): # The dict, or `None`
     "What `save_pt` wrote to `path`, or `None` where there is nothing whole to read"
-    try:
-        obj = torch.load(path, map_location='cpu', weights_only=True)
-        if obj.pop('sum')==digest(*_leaves(obj)): return obj
+    try: data = path.read_bytes()
     except FileNotFoundError: return None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, pickle.UnpicklingError): pass
+    except OSError: data = b''
+    if _sum(memoryview(data)[:-16])==data[-16:]: return torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
     warn(f'{path} is damaged and is made again')
 
 # %% ../nbs/04a_cache.ipynb #be7a3a4a

@@ -139,7 +139,7 @@ def prepare(specs, root):
     make_folder(root)
     return in_turn([s for s in specs if not finished(root/run_id(s))])
 
-# %% ../nbs/30_runner.ipynb #140130ba
+# %% ../nbs/30_runner.ipynb #aba5feb5
 @contextmanager
 def connected(
     workers:int, # Processes, where there is no scheduler yet
@@ -149,7 +149,7 @@ def connected(
     import dask
     from dask.distributed import Client, LocalCluster
     if scheduler:
-        logging.getLogger('distributed').setLevel(logging.CRITICAL)
+        for o in ('distributed', 'distributed.client'): logging.getLogger(o).setLevel(logging.CRITICAL)
         try: client = Client(scheduler, timeout=10)
         except (OSError, ValueError, TimeoutError) as e: raise InputError(f'no Dask scheduler answers at {scheduler} ({" ".join(str(e).split())}); start one with `dask scheduler`, or leave --scheduler out') from None
         with client: yield client
