@@ -140,6 +140,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                           'deep_al_illusions.claims.said_by_paper': ( 'claims.html#said_by_paper',
                                                                                       'deep_al_illusions/claims.py'),
                                           'deep_al_illusions.claims.samples': ('claims.html#samples', 'deep_al_illusions/claims.py'),
+                                          'deep_al_illusions.claims.sides': ('claims.html#sides', 'deep_al_illusions/claims.py'),
                                           'deep_al_illusions.claims.spread_shrinks': ( 'claims.html#spread_shrinks',
                                                                                        'deep_al_illusions/claims.py'),
                                           'deep_al_illusions.claims.verdicts': ('claims.html#verdicts', 'deep_al_illusions/claims.py'),

@@ -162,6 +162,16 @@ def test_trials_that_it_would_take():
     assert judge('>', [vague])[1]==trials_needed(2, 2/.8862)==judge('>', [vague], effect=2.)[1]
     assert judge('>', [vague], effect=1.)[1]>judge('>', [vague])[1]==judge('>', [vague], effect=20.)[1] and np.isnan(judge('>', [[1.]])[1]) and np.isnan(judge('>', [sure])[1])
 
+def test_no_trials_settle_what_was_not_run():
+    away = [0., 2., 4.]
+    assert judge('some', [away], absent=1)==('cannot tell', pytest.approx(np.nan, nan_ok=True)) and judge('some', [away])[1]>2
+    assert judge('some', [[-o for o in away]], absent=1)[1]>3 and np.isnan(judge('most', [vague], absent=1)[1]) and np.isnan(judge('>', [vague], absent=1)[1])
+
+def test_a_contradiction_shows_what_contradicts():
+    v = verdicts(runs_of([('random', dict(augment='strong'), 0.), ('entropy', dict(augment='strong'), .1), ('core_set', dict(augment='strong'), .2)], budget='low'))
+    r = v[v.claim.str.startswith('Supervised, no other')].iloc[0]
+    assert r.verdict=='contradicted' and 'comparisons, and Core-set against Random +2' in r.ours, r.ours
+
 def test_many_looks_need_a_wider_interval():
     x = [1., 1.6, 2.2]
     assert stats.ttest_1samp(x, 0).pvalue<.05 and judge('none', [x], 9.)[0]=='contradicted' and judge('none', [x]+[zero]*9, 9.)[0]!='contradicted'
