@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['save_pt', 'load_pt', 'held', 'used', 'prune']
 
-# %% ../nbs/04a_cache.ipynb #577e0a7d
-import hashlib,io,time
+# %% ../nbs/04a_cache.ipynb #4f54d6c0
+import fcntl,hashlib,io,os,time
 from pathlib import Path
 from warnings import warn
 
@@ -35,18 +35,21 @@ def load_pt(path): # The dict, or `None`
     if _sum(memoryview(data)[:-16])==data[-16:]: return torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
     warn(f'{path} is damaged and is made again')
 
-# %% ../nbs/04a_cache.ipynb #be7a3a4a
+# %% ../nbs/04a_cache.ipynb #b3ff1096
 def held(
     path:Path, # Of a lock file
-): # `None` where the folder cannot be written, so that there is no telling
-    "Does a process hold the lock at `path`?"
-    if not path.exists(): return False
-    try:
-        with FileLock(path, timeout=0): return False
-    except Timeout: return True
+): # `None` where there is no telling
+    "Does a process hold the lock at `path`? Only looks: two that ask at once do not see each other"
+    try: f = os.open(path, os.O_RDONLY)
+    except FileNotFoundError: return False
     except OSError: return None
+    try: fcntl.flock(f, fcntl.LOCK_SH|fcntl.LOCK_NB)
+    except BlockingIOError: return True
+    except OSError: return None
+    finally: os.close(f)
+    return False
 
-# %% ../nbs/04a_cache.ipynb #d1291660
+# %% ../nbs/04a_cache.ipynb #1b2f5c12
 def used(root): # Gigabytes
     "What the trainings in `root` take on the disk"
     return sum(size for _,size,_ in _entries(root))/1e9
@@ -72,6 +75,7 @@ def prune(
         try:
             with FileLock(p.with_suffix('.lock'), timeout=0): p.unlink(missing_ok=True)
         except Timeout: continue
+        except OSError as e: raise cannot_write(p, e) or e from None
         total -= size
         gone.append(size)
     return len(gone),sum(gone)/1e9

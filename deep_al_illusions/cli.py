@@ -79,7 +79,7 @@ def _grid(a):
     scales[a.scale]
     return runs_of(a.grid, a.scale)
 
-# %% ../nbs/36_cli.ipynb #cb0dea05
+# %% ../nbs/36_cli.ipynb #2566624c
 def _resources(words):
     "`GPU=1` as a dict"
     try: return {k: float(v) for k,v in (o.split('=') for o in words)} or None
@@ -112,12 +112,12 @@ def dal_report(argv=None):
     p.add_argument('--first-sets', metavar='FILE', help='instead of the page: the first sets of the runs, with checksums, .csv')
     a = p.parse(argv)
     named = a.runs or a.named
-    root,only = Path(named) if named else settings().runs_root,a.table or a.first_sets
+    root,only = Path(named) if named else settings().runs_root,a.table is not None or a.first_sets is not None
     if named and not root.is_dir(): raise InputError(f'no folder {root}; give the folder that dal-sweep wrote, or none for the setting runs_root')
     if (named or only) and not any_finished(root): raise InputError(f'no finished runs in {root}; start some with dal-sweep')
-    if a.first_sets and Path(check_out(a.first_sets)).suffix!='.csv': raise InputError(f'{a.first_sets}: first sets are written as .csv')
-    if a.table: print('table:', save_table(root, a.table) or a.table)
-    if a.first_sets:
+    if a.first_sets is not None and Path(check_out(a.first_sets)).suffix!='.csv': raise InputError(f'{a.first_sets}: first sets are written as .csv')
+    if a.table is not None: print('table:', save_table(root, a.table) or a.table)
+    if a.first_sets is not None:
         with atomic(a.first_sets) as f: bought_first(root).to_csv(f, index=False)
         print('first sets:', a.first_sets)
     if only: return
@@ -137,7 +137,7 @@ def dal_estimate(argv=None):
     if not (specs := _grid(a)): return print(f'{a.grid} needs no training; dal-report draws it')
     print(estimate(specs, getattr(a, 'workers', None), getattr(a, 'scheduler', None), getattr(a, 'runs', None)))
 
-# %% ../nbs/36_cli.ipynb #a74e5703
+# %% ../nbs/36_cli.ipynb #e99f18fb
 @command
 def dal_status(argv=None):
     "Say which runs are done, running, failed and waiting"
@@ -155,6 +155,7 @@ def dal_prune(argv=None):
     p.add_argument('--keep', metavar='GB', type=float, help='what may stay (default: the setting cache_gb)', default=argparse.SUPPRESS)
     a = p.parse(argv)
     root,keep = Path(getattr(a, 'runs', None) or settings().runs_root)/'trainings',getattr(a, 'keep', settings().cache_gb)
-    if keep<0: raise InputError(f'keep must be at least 0, not {keep:g}')
+    if not keep>=0: raise InputError(f'keep must be at least 0, not {keep:g}')
+    if not root.parent.is_dir(): raise InputError(f'no folder {root.parent}; give the folder that dal-sweep writes, --runs')
     n,size = prune(root, keep)
     print(f'{n} files with {size:.2f} GB deleted in {root}, {used(root):.2f} GB left')

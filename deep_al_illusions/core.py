@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['scales', 'regime_settings', 'task_settings', 'fine_tuning', 'segmentation', 'segmentation_settings', 'budgets',
            'package', 'InputError', 'unknown', 'Registry', 'settings', 'kind_of', 'budget_of', 'Basics', 'Spec',
-           'make_spec', 'digest', 'run_id', 'generator', 'atomic', 'cannot_write', 'make_folder', 'write_json',
-           'downloading', 'provenance']
+           'make_spec', 'digest', 'run_id', 'generator', 'atomic', 'cannot_write', 'make_folder', 'read_json',
+           'write_json', 'downloading', 'provenance']
 
 # %% ../nbs/00_core.ipynb #1105a0fd
 import configparser,difflib,errno,hashlib,importlib.metadata,importlib.util,json,math,os,platform,re,secrets,shutil,socket,subprocess,warnings
@@ -53,7 +53,7 @@ class Registry(dict):
             self[name] = o = getattr(importlib.import_module(mod), attr)
         return o
 
-# %% ../nbs/00_core.ipynb #c06d2696
+# %% ../nbs/00_core.ipynb #21db4b90
 _settings = dict(data_root='data', runs_root='runs', device='auto', workers='0', threads='1', checkpoint_s='30', cache_gb='50')
 _number = dict(workers=int, threads=int, checkpoint_s=float, cache_gb=float)
 
@@ -70,7 +70,7 @@ def settings():
     if res.device=='auto': res.device = 'cuda' if torch.cuda.is_available() else 'cpu'
     if res.device not in ('cpu', 'cuda'): raise unknown('device', res.device, ['auto', 'cpu', 'cuda'])
     for k,lo in ('threads', 1),('workers', 0),('cache_gb', 0):
-        if getattr(res, k)<lo: raise InputError(f'setting {k} must be at least {lo}, not {getattr(res, k)}')
+        if not getattr(res, k)>=lo: raise InputError(f'setting {k} must be at least {lo}, not {getattr(res, k)}')
     return res
 
 # %% ../nbs/00_core.ipynb #65d1152a
@@ -180,7 +180,7 @@ class Spec(Basics):
 
     def __post_init__(self): _complete(self)
 
-# %% ../nbs/00_core.ipynb #602cf8fb
+# %% ../nbs/00_core.ipynb #c5807a78
 _needs = {o: why for names,why in (('bs_unl confidence unlabelled', 'semi-supervised training; add ssl=uda, or ssl=s4gan for segmentation'),
     ('temperature ssl_weight tsa bn', 'ssl=uda'), ('fm_weight st_weight st_warmup d_lr legacy control', 'ssl=s4gan'),
     ('tolerance convention labels candidates last crop norm head_rate aggregate threshold reading ensemble', f'a segmentation task: {", ".join(segmentation)}'))
@@ -197,7 +197,7 @@ def _words(lo, hi): return f'at least {lo}' if hi==math.inf else f'in {lo}..{hi}
 def _complete(s):
     "Fill what was left out from the tables, then check every value"
     for f in fields(s):
-        if f.type is str and (v := getattr(s, f.name)) is not None: _cast(f, v)
+        if f.type is str and ((v := getattr(s, f.name)) is not None or f.default is not None): _cast(f, v)
     kind,ssl = kind_of(s.task),regime_settings.get(s.ssl, {})
     if ssl.get('kind', kind)!=kind: raise InputError(f'ssl {s.ssl} is for {ssl["kind"]}; {s.task} is {kind}: give none or {dict(classification="uda", segmentation="s4gan")[kind]}')
     auto = scales[s.scale] | (segmentation_settings[s.scale] if kind=='segmentation' else {}) | dict(device=settings().device)
@@ -229,7 +229,7 @@ def _cast(f, v):
         if f.type is bool and isinstance(v, str): return _bools[v.lower()]
         if isinstance(v, bool)!=(f.type is bool) or (f.type is str and not isinstance(v, str)): raise ValueError
         if f.type is int and float(v)!=int(float(v)): raise ValueError
-        v = int(float(v)) if f.type is int else f.type(v)
+        v = int(float(v)) if f.type is int and not isinstance(v, int) else f.type(v)
         if f.type is float and not math.isfinite(v): raise ValueError
         return v
     except (ValueError, TypeError, KeyError, OverflowError): raise InputError(f'{f.name} must be {_type[f.type]}, not {v!r}') from None
@@ -295,12 +295,21 @@ def cannot_write(path, e): # `InputError` or `None`
         return InputError(f'no space is left on the disk of {path.parent}; free some (dal-prune deletes trainings), and the same command goes on')
     if code in (errno.EROFS, errno.EACCES, errno.EPERM): return InputError(f'cannot write in {path.parent}: {e.strerror}; name another folder, or set runs_root or DAL_RUNS_ROOT')
 
-# %% ../nbs/00_core.ipynb #832d272e
+# %% ../nbs/00_core.ipynb #e185ca00
 def make_folder(path:Path):
     "Make a folder and its parents, or raise an `InputError`"
     try: path.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise cannot_write(path, e) or InputError(f'cannot make the run folder {path}: {e.strerror}; set runs_root in settings.ini, or DAL_RUNS_ROOT') from None
+
+def read_json(
+    path:Path,
+    **types, # Of the fields that must be there
+)->dict: # Empty where there is no such file, or not with these fields
+    "A dict from a JSON file"
+    try: d = json.loads(path.read_text())
+    except (OSError, ValueError): return {}
+    return d if isinstance(d, dict) and all(isinstance(d.get(k), t) for k,t in types.items()) else {}
 
 def write_json(path, obj):
     "`obj` as JSON in `path`, atomically"

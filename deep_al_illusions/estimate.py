@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Training', 'Step', 'choice_of', 'trainings_of', 'pools', 'steps_of', 'Stopwatch', 'whole_time', 'measure',
-           'measure_run', 'played', 'Estimate', 'estimate']
+           'measure_run', 'played', 'at_hand', 'Estimate', 'estimate']
 
 # %% ../nbs/30b_estimate.ipynb #82dc3fc9
 import copy,heapq,math,os,shutil,sys,tempfile,time,warnings
@@ -238,7 +238,13 @@ def played(
         work += own
     return max(free),work
 
-# %% ../nbs/30b_estimate.ipynb #b92df605
+# %% ../nbs/30b_estimate.ipynb #cf8da5b6
+def _specs_in(root):
+    "Yield the `Spec`s of the run folders in `root`"
+    for p in root.glob('*/spec.json'):
+        try: yield make_spec(**read_json(p, strategy=str))
+        except InputError: continue
+
 def _kept(spec, root):
     "The trainings of a run that are in the cache"
     task,extra,res = load_task(spec.task).at(spec, root),needs_of(spec)[1],set()
@@ -247,10 +253,22 @@ def _kept(spec, root):
         rows,lbl = Picks(root/run_id(spec), training_key(task, spec, [], extra=extra)).rows,[]
         rows = {0: (task.first_set(spec, generator(spec, 'first')).lbl,)}|rows
         for t in trainings_of(spec):
-            if t.first=='all' or t.cycle not in rows: continue
-            if not t.member: lbl = lbl+[*rows[t.cycle][0]]
-            if (root/'trainings'/f'{training_key(task, spec, lbl, t.cycle, t.member, extra)}.pt').exists(): res.add(t)
+            if t.first=='all':
+                other = pretraining(spec)
+                whole = load_task(other.task).at(other, root)
+                key = training_key(whole, other, range(len(whole.y_train)))
+            elif t.cycle not in rows: continue
+            else:
+                if not t.member: lbl = lbl+[*rows[t.cycle][0]]
+                key = training_key(task, spec, lbl, t.cycle, t.member, extra)
+            if (root/'trainings'/f'{key}.pt').exists(): res.add(t)
     return res
+
+def at_hand(specs, root): # Set of `Training`s
+    "What these runs train and the cache has, from runs that share it"
+    wanted = {t for s in specs for t in trainings_of(s)}
+    near = [s for s in {*specs, *_specs_in(root)} if wanted&{*trainings_of(s)}]
+    return wanted&set().union(*(_kept(s, root) for s in near))
 
 # %% ../nbs/30b_estimate.ipynb #13349d94
 def _span(s):
@@ -305,7 +323,7 @@ def _totals(steps, got, n, kept, start):
     return dict(kinds=kinds, trainings=sum(map(len, steps)), distinct=len(every), cached=len(every)-len(paid), work_s=work, wall_s=start+wall,
         train_s=kinds.seconds.sum(), choose_s=sum(o[3] for _,p in runs for o in p), memory=top('base')+max(top('peak'), run['peak']), gpu=top('gpu'), disk=disk/2**20)
 
-# %% ../nbs/30b_estimate.ipynb #d04bc2c6
+# %% ../nbs/30b_estimate.ipynb #8005b43f
 def estimate(
     specs:list, # Of `Spec`s
     workers:int=None, # Runs at a time; the setting `workers` where left out
@@ -323,5 +341,5 @@ def estimate(
         got,n = _measured(client, scheduler, kinds, root)
         began = time.perf_counter()
     start += time.perf_counter()-began
-    kept = set().union(*(_kept(s, root) for s in todo))
+    kept = at_hand(todo, root)
     return Estimate(runs=len(specs), finished=len(specs)-len(todo), root=root, workers=n, **_totals(steps, got, n, kept, start))

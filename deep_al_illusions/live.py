@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['Live', 'heard']
 
-# %% ../nbs/08b_live.ipynb #cd6d4726
-import json,os,socket,time
+# %% ../nbs/08b_live.ipynb #00cccd86
+import os,socket,time
 from functools import partial
 from pathlib import Path
 
 from .core import *
 
-# %% ../nbs/08b_live.ipynb #8bbf886d
+# %% ../nbs/08b_live.ipynb #036c6654
 class Live:
     "Says in `live.json` how far a run is; a full disk does not stop it"
     def __init__(self,
@@ -38,5 +38,5 @@ class Live:
 
 def heard(folder): # Dict, empty where nothing was said
     "What the run in `folder` said last"
-    try: return json.loads((folder/'live.json').read_text())
-    except (OSError, ValueError): return {}
+    number = int,float
+    return read_json(folder/'live.json', cycle=int, share=number, left=number, time=number)

@@ -6,8 +6,8 @@
 __all__ = ['notes', 'columns', 'ledger_columns', 'identity', 'needs_of', 'networks', 'check', 'Picks', 'finished', 'Part',
            'buy_next', 'run', 'first_digest', 'load_runs', 'load_notes']
 
-# %% ../nbs/09_loop.ipynb #1cd467d7
-import csv,io,json,time,zipfile
+# %% ../nbs/09_loop.ipynb #53ecf705
+import csv,io,time,zipfile
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -118,18 +118,17 @@ def _write_rows(path, rows):
     w.writerows(rows)
     with atomic(path) as p: p.write_text(out.getvalue())
 
-# %% ../nbs/09_loop.ipynb #318fb713
+# %% ../nbs/09_loop.ipynb #f14e7652
 _files = 'spec.json provenance.json cycles.csv picks.npz'.split()
 
 def _sums(folder):
-    more = sorted(str(o.relative_to(folder)) for o in folder.glob('panels/*.npz'))
+    more = sorted(str(o.relative_to(folder)) for o in folder.glob('panels/[!.]*.npz'))
     return {o: digest((folder/o).read_bytes()) for o in [*_files, 'audit.csv', 'diagnostics.csv', 'ledger.csv', *more] if (folder/o).exists()}
 
 def finished(folder:Path):
     "Is the run in `folder` complete and unharmed?"
-    sums = _sums(folder)
-    try: return {*sums}>={*_files} and json.loads((folder/'DONE').read_text())==sums
-    except (OSError, ValueError): return False
+    try: return {*(sums := _sums(folder))}>={*_files} and read_json(folder/'DONE')==sums
+    except OSError: return False
 
 # %% ../nbs/09_loop.ipynb #bfe4bf8d
 def _predicted(model, task, ids, precision):
@@ -278,10 +277,11 @@ def _threads(n):
     try: yield
     finally: torch.set_num_threads(was)
 
-# %% ../nbs/09_loop.ipynb #2f5c272c
+# %% ../nbs/09_loop.ipynb #b1fdcf79
 def _same_data(spec, folder):
     "Provenance of the run in `folder`; raises if the user's files are there and not those that it used"
-    was = json.loads((folder/'provenance.json').read_text())
+    was = read_json(folder/'provenance.json')
+    if not {'stamp', 'data', 'init', 'threads'}<={*was}: raise InputError(f'{folder} does not say what it was run with; move it away to repeat the run')
     same = dict(task=lambda: was['stamp']==stamp(spec.task) or was['data']==load_task(spec.task).digest, init=lambda: was['init']==init_digest(spec.init))
     for k,f in same.items():
         try: ok = f()
@@ -326,7 +326,7 @@ def _study(spec, data, version):
     odd = {k: v for k,v in spec.items() if k not in free and v!=usual.get(k)}
     return digest(odd, sorted({*usual}-{*spec}), {k: spec[k] for k in ('scale', 'initial', 'per_cycle', 'device')}, data, version)[:8]
 
-# %% ../nbs/09_loop.ipynb #4b6bc4b6
+# %% ../nbs/09_loop.ipynb #5cb6f102
 def first_digest(ids): return digest(sorted(map(int, ids))) # Text of 16 hexadecimal digits
 
 def _finished_runs(root):
@@ -334,7 +334,7 @@ def _finished_runs(root):
     for f in sorted((o.parent for o in Path(root).glob('*/spec.json')), key=lambda o: ('-random-' not in o.name, o.name)):
         if not finished(f): warn(f'{f.name} is not finished or was changed; left out (run it again to complete it)')
         else:
-            spec,was = (json.loads((f/o).read_text()) for o in ('spec.json', 'provenance.json'))
+            spec,was = (read_json(f/o) for o in ('spec.json', 'provenance.json'))
             lacks = [o for o in identity if o not in spec|dict(study=0, data=0, init=0)]+[o for o in ('data', 'versions') if o not in was]
             if lacks: warn(f'{f.name} does not say its {", ".join(lacks)}; left out')
             else: yield f,spec,was

@@ -14,13 +14,14 @@ import yaml
 
 from .core import *
 
-# %% ../nbs/29_presets.ipynb #2a7eb161
+# %% ../nbs/29_presets.ipynb #33e883b7
 def combinations(
     grid:dict, # Names of `Spec` fields to a value or a list of values
     **fixed, # Further values, for what the grid leaves open
 ): # `Spec`s without repetition, trials varying fastest
     "All the runs of a grid"
     for k,v in grid.items():
+        if not isinstance(k, str): raise InputError(f'the grid names {k!r}; parameters have names of letters')
         if v==[]: raise InputError(f'{k}: the grid gives no value')
     grid = {k: v if isinstance(v, list) else [v] for k,v in (fixed|grid).items()}
     keys = sorted(grid, key=lambda k: k=='trial')

@@ -82,7 +82,7 @@ def kept(
             with np.load(path) as z: return dict(z)
     return {}
 
-# %% ../nbs/35_report.ipynb #37d3e970
+# %% ../nbs/35_report.ipynb #ba02ddff
 def save_tables(root, out):
     "Write the finished runs below `root` as the tables that `results` and `noted` fall back on"
     tables = dict(zip(('cycles', 'picks'), load_runs(root)))|{o: load_notes(root, o) for o in ('audit', 'diagnostics', 'ledger')}
@@ -94,18 +94,18 @@ def save_tables(root, out):
         with atomic(Path(out)/f'{name}.csv') as p: df.round(6).to_csv(p, index=False)
     make_folder(Path(out)/'panels')
     for run in pictured(cycles).run:
-        for f in sorted((Path(root)/run/'panels').glob('*.npz')):
+        for f in sorted((Path(root)/run/'panels').glob('[!.]*.npz')):
             with np.load(f) as z: d = {k: v.round(2) for k,v in z.items() if f.name[:4]!='test' or k[:7]!='entropy'}
             with atomic(Path(out)/'panels'/f'{run}__{f.name}') as p: np.savez_compressed(p, **d)
 
-# %% ../nbs/35_report.ipynb #29d23f8b
+# %% ../nbs/35_report.ipynb #835e1037
 def check_out(path:Path): # The path
     "Raise an `InputError` unless a file can be written there"
     path = Path(path)
     if path.is_dir(): raise InputError(f'{path} is a folder; name a file')
     if not path.absolute().parent.is_dir(): raise InputError(f'{path}: the folder {path.absolute().parent} does not exist')
     try: tempfile.TemporaryFile(dir=path.absolute().parent).close()
-    except OSError as e: raise InputError(f'{path} cannot be written: {e.strerror}; give another --out') from None
+    except OSError as e: raise InputError(f'{path} cannot be written: {e.strerror}; name another file') from None
     return path
 
 def save_table(

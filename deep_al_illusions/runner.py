@@ -6,10 +6,10 @@
 __all__ = ['busy', 'notebook', 'execute', 'reason', 'note_failure', 'execute_run', 'in_turn', 'prepare', 'connected', 'Plan',
            'plans', 'trainings_in', 'sweep']
 
-# %% ../nbs/30_runner.ipynb #30f4ffee
+# %% ../nbs/30_runner.ipynb #b38b8bee
 import json,logging,os,socket,sys,time,warnings
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager,suppress
 from dataclasses import asdict,replace
 from pathlib import Path
 
@@ -72,19 +72,19 @@ def _whole(path):
     try: return bool(json.loads(path.read_text())['cells'])
     except (OSError, ValueError, KeyError): return False
 
-# %% ../nbs/30_runner.ipynb #7d503310
+# %% ../nbs/30_runner.ipynb #7fb93403
 busy = 'another process is at work on it'
 
 def reason(e:Exception)->str:
     "Why a run failed, in one line"
-    if type(e).__name__=='DeadKernelError': return 'its process died twice; it was killed, or the memory was full'
+    if type(e).__name__ in ('DeadKernelError', 'KilledWorker'): return 'its process died twice; it was killed, or the memory was full'
     if isinstance(e, OSError): e = cannot_write(Path(e.filename or '.'), e) or e
     return (f'{type(e).__name__}: {e}'.strip().splitlines() or ['no reason given'])[-1].strip()
 
 def note_failure(folder, why):
     "Leave the reason in the folder of a run, as far as the disk allows"
     try: write_json(folder/'failed.json', dict(why=why, time=time.time(), version=__version__))
-    except InputError: pass
+    except (InputError, OSError): pass
 
 # %% ../nbs/30_runner.ipynb #94967a2e
 def execute_run(
@@ -115,7 +115,7 @@ def _tried(spec, folder, env):
     note_failure(folder, why or f'ended without DONE; see {folder}/run.ipynb')
     return why or f'ended without DONE; see {folder}/run.ipynb'
 
-# %% ../nbs/30_runner.ipynb #346871bc
+# %% ../nbs/30_runner.ipynb #a97e721b
 def in_turn(specs): # The same `Spec`s in another order
     "The longest run of each group that shares its first training, then the next of each, so that workers seldom wait for each other, or for the last run"
     seen = Counter()
@@ -127,16 +127,26 @@ def in_turn(specs): # The same `Spec`s in another order
     specs = sorted(specs, key=work, reverse=True)
     return [s for _,s in sorted([(turn(s), s) for s in specs], key=lambda o: o[0])]
 
+def _tidy(folder):
+    "The notebook of a run that outlived its worker; returns the version of the run"
+    hidden = folder/'.run.ipynb'
+    if hidden.exists() and not held(folder/'.sweep.lock'):
+        with suppress(OSError): os.replace(hidden, folder/'run.ipynb') if _whole(hidden) else hidden.unlink()
+    return read_json(folder/'provenance.json', versions=dict).get('versions', {}).get('deep_al_illusions', 'unknown')
+
 def prepare(specs, root):
     "Check every run, make the folder, and return those that are not finished"
-    tasks = {}
+    tasks,versions = {},Counter()
     for s in specs:
         if finished(root/run_id(s)):
             run(s, root)
+            versions[_tidy(root/run_id(s))] += 1
             continue
         if s.task not in tasks: tasks = {s.task: None}
         tasks[s.task] = check(s, tasks[s.task], root)
     make_folder(root)
+    for v,n in versions.items():
+        if v!=__version__: warnings.warn(f'{n} finished runs in {root} are of version {v}, this is {__version__}; they are not compared with each other. Move them away to repeat them')
     return in_turn([s for s in specs if not finished(root/run_id(s))])
 
 # %% ../nbs/30_runner.ipynb #aba5feb5
@@ -158,24 +168,26 @@ def connected(
         cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=':0', memory_limit=0, silence_logs=logging.CRITICAL)
         with cluster,Client(cluster) as client: yield client
 
-# %% ../nbs/30_runner.ipynb #1da166d1
+# %% ../nbs/30_runner.ipynb #1fbba579
 class Plan:
     "The runs that a sweep is to do, in `sweeps/`, with the lock that says that it is at work"
     def __init__(self, root:Path, specs, title:str):
-        names = [run_id(s) for s in specs]
-        self.path = root/'sweeps'/f'{digest(sorted(names))}.json'
+        self.path = self.of(root, specs)
         make_folder(self.path.parent)
-        self.lock,self.specs = FileLock(self.path.with_suffix('.lock'), timeout=0),specs
-        note = dict(title=title, pid=os.getpid(), host=socket.gethostname(), time=time.time())
-        others = [o for o in plans(root) if o['alive']]
-        for o in others: warnings.warn(f'{o["title"]} (process {o["pid"]} on {o["host"]}) is at work in {root} too; runs that both need are done once')
+        self.lock = FileLock(self.path.with_suffix('.lock'), timeout=0)
+        self.note = dict(title=title, pid=os.getpid(), host=socket.gethostname(), time=time.time(), runs={run_id(s): asdict(s) for s in specs})
+        for o in plans(root):
+            if o['alive']: warnings.warn(f'{o["title"]} (process {o["pid"]} on {o["host"]}) is at work in {root} too; runs that both need are done once')
         self.hold()
-        if not any(o['path']==self.path for o in others): write_json(self.path, note|dict(runs=dict(zip(names, map(asdict, specs)))))
+    @staticmethod
+    def of(root, specs): return root/'sweeps'/f'{digest(sorted(map(run_id, specs)))}.json' # Path of the plan of these runs
     def hold(self):
-        "Take the lock, unless another sweep of the same runs has it"
-        try: self.lock.is_locked or self.lock.acquire()
-        except Timeout: pass
+        "Take the lock and sign the plan, unless another sweep of the same runs has it"
+        if self.lock.is_locked: return
+        try: self.lock.acquire()
+        except Timeout: return
         except OSError as e: raise cannot_write(self.path, e) or e from None
+        write_json(self.path, self.note)
     def end(self, done):
         "Let go; a plan that is done is no plan"
         if done and self.lock.is_locked: self.path.unlink(missing_ok=True)
@@ -184,12 +196,13 @@ class Plan:
 def plans(root): # List of dicts: title, pid, host, time, runs, path, alive (`None` where there is no telling)
     "The plans of the sweeps in `root` that are not done"
     res = []
-    for p in sorted(Path(root).glob('sweeps/*.json')):
-        try: res.append(json.loads(p.read_text())|dict(path=p, alive=held(p.with_suffix('.lock'))))
-        except (OSError, ValueError): warnings.warn(f'{p} cannot be read; delete it')
+    for p in sorted(Path(root).glob('sweeps/[!.]*.json')):
+        o = read_json(p, title=str, pid=int, host=str, time=(int, float), runs=dict)
+        if o and all(isinstance(s, dict) for s in o['runs'].values()): res.append(o|dict(path=p, alive=held(p.with_suffix('.lock'))))
+        elif p.exists(): warnings.warn(f'{p} cannot be read; delete it')
     return res
 
-# %% ../nbs/30_runner.ipynb #eccaba18
+# %% ../nbs/30_runner.ipynb #a46615ca
 def trainings_in(folder)->int:
     "Trainings that the run in `folder` has finished"
     try: return max(0, (folder/'cycles.csv').read_bytes().count(b'\n')-1)
@@ -208,15 +221,15 @@ def _ended(client, submit, specs, root, plan):
             silent = 0 if client.status=='running' else silent+1
             if silent>20 or any(o.status in ('cancelled', 'lost') for o in jobs): raise InputError('the Dask scheduler is gone; what is done is kept, and the same command goes on')
             for job in [o for o in jobs if o.done()]:
-                s,why = jobs.pop(job),job.result() if job.status=='finished' else job.status
+                s,why = jobs.pop(job),job.result() if job.status=='finished' else reason(job.exception())
                 if why==busy: later[s] = time.monotonic()+2
-                else: yield s,'its process died twice; it was killed, or the memory was full' if why=='error' else why
+                else: yield s,why
             for s in [s for s,t in later.items() if t<time.monotonic()]:
                 later.pop(s)
                 jobs[submit(s)] = s
             bar.update(rows()-bar.n)
 
-# %% ../nbs/30_runner.ipynb #a1e8c05b
+# %% ../nbs/30_runner.ipynb #d745280d
 def sweep(
     specs:list, # Of `Spec`s
     root:Path=None, # Folder of run folders; the setting `runs_root` where left out
@@ -230,11 +243,16 @@ def sweep(
     if n<1: raise InputError(f'workers must be at least 1, not {n}')
     if resources and not scheduler: raise InputError('resources belong to workers that you start yourself; give --scheduler too, or leave --resources out')
     todo,failed,s = prepare(specs, root),{},settings()
-    if not todo: return failed
+    if not todo:
+        if not held((path := Plan.of(root, specs)).with_suffix('.lock')):
+            with suppress(OSError): path.unlink(missing_ok=True)
+        return failed
     _known('50_run', asdict(todo[0]))
     env = dict(DAL_RUNS_ROOT=root, DAL_DATA_ROOT=Path(s.data_root).absolute(), DAL_THREADS=s.threads, DAL_CHECKPOINT_S=s.checkpoint_s, DAL_CACHE_GB=s.cache_gb)
     env,order,tries = {k: str(v) for k,v in env.items()},{s: i for i,s in enumerate(todo)},Counter()
     plan = Plan(root, specs, title)
+    for s in todo:
+        with suppress(OSError): (root/run_id(s)/'failed.json').unlink(missing_ok=True)
     try:
         with connected(min(n, len(todo)), scheduler) as client:
             if resources: _offered(client, resources)

@@ -200,10 +200,14 @@ def _corrected(out):
     cols = [*line, 'at', 'cost', 'mean', 'lo', 'hi', 'p', 'p_holm', 'trials', 'detectable', 'note']
     return out.rename(columns=dict(units='at')).fillna(dict(note=''))[cols].reset_index(drop=True)
 
-# %% ../nbs/31_stats.ipynb #bffb7095
+# %% ../nbs/31_stats.ipynb #8286f987
 def _tables(df):
     "Yield way of training, budget and a table of trials by strategies, from trials whose lines share one first set"
     for key,d in tidy(df).dropna(subset='score').groupby(way):
+        many = d.groupby('strategy').trial.transform('nunique')>1
+        if d[many].strategy.nunique()>1 and not many.all():
+            warn(f'left out of the ranking, as it has one trial only: {", ".join(d[~many].strategy.unique())}')
+            d = d[many]
         apart = d.groupby('trial')['first'].transform('nunique')>1
         if apart.any(): warn(f'left out, as first sets differ: trial {", ".join(map(str, sorted(d.trial[apart].unique())))}')
         if apart.all(): continue
@@ -237,12 +241,13 @@ def ranks(df:pd.DataFrame): # DataFrame: way of training, at, strategy, rank, fi
         rows += [dict(zip(way, key), at=at, strategy=s, rank=r[s].mean(), first=first[s], w=w, p=p, trials=len(o)) for s in o]
     return pd.DataFrame(rows, columns=[*way, 'at', 'strategy', 'rank', 'first', 'w', 'p', 'trials'])
 
-# %% ../nbs/31_stats.ipynb #1aff35b0
+# %% ../nbs/31_stats.ipynb #acef3c14
 def _crossing(gap, grid):
-    "Where a falling gap first reaches zero; infinite where it does not"
+    "Where a falling gap first reaches zero; infinite where it does not, 0 where it was below from the start"
     k = int(np.argmax(gap<=0))
     if not (gap<=0).any(): return np.inf
-    return grid[0] if k==0 else grid[k-1]+(grid[k]-grid[k-1])*gap[k-1]/(gap[k-1]-gap[k])
+    if k==0: return grid[0] if gap[0]>-1e-9 else 0.
+    return grid[k-1]+(grid[k]-grid[k-1])*gap[k-1]/(gap[k-1]-gap[k])
 
 def _set(D, grid):
     "Point and ends of the set of costs at which the mean of `D`, trials x grid, may be zero"

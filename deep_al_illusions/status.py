@@ -5,19 +5,20 @@
 # %% auto #0
 __all__ = ['state_of', 'status', 'duration', 'overview']
 
-# %% ../nbs/30a_status.ipynb #77166f51
-import json,time
+# %% ../nbs/30a_status.ipynb #0df7eea5
+import time
 from pathlib import Path
 
 import pandas as pd
 
+from . import __version__
 from .cache import *
 from .core import *
 from .live import *
 from .loop import *
 from .runner import *
 
-# %% ../nbs/30a_status.ipynb #f8c60ae2
+# %% ../nbs/30a_status.ipynb #0abaac0c
 def state_of(folder): # Text: done, running, failed or waiting
     "State of one run"
     if finished(folder): return 'done'
@@ -25,9 +26,11 @@ def state_of(folder): # Text: done, running, failed or waiting
     if any(live) or None in live and time.time()-heard(folder).get('time', 0)<60: return 'running'
     return 'failed' if (folder/'failed.json').exists() else 'waiting'
 
-def _why(folder):
-    try: return json.loads((folder/'failed.json').read_text())['why']
-    except (OSError, ValueError, KeyError): return 'no reason can be read'
+def _why(folder, state):
+    "Why a run failed, or of which other version it is"
+    if state=='failed': return ' '.join(read_json(folder/'failed.json', why=str).get('why', 'no reason can be read').split())
+    v = read_json(folder/'provenance.json', versions=dict).get('versions', {}).get('deep_al_illusions', 'unknown')
+    return f'version {v}, this is {__version__}' if state=='done' and v!=__version__ else ''
 
 def status(
     root:Path=None, # Folder of run folders; the setting `runs_root` where left out
@@ -40,23 +43,21 @@ def status(
     order = ['running', 'failed', 'waiting', 'done']
     return pd.DataFrame(rows, columns='state run cycle cycles share left why'.split()).sort_values('state', key=lambda o: o.map(order.index), kind='stable', ignore_index=True)
 
-# %% ../nbs/30a_status.ipynb #fcdc23ed
+# %% ../nbs/30a_status.ipynb #c8606af2
 def _runs_in(root):
     "Run folders, and runs that a sweep has planned: name to purchases"
     res = {}
-    for p in sorted(root.glob('*/spec.json')):
-        try: res[p.parent.name] = json.loads(p.read_text())['cycles']
-        except (OSError, ValueError, KeyError): res[p.parent.name] = None
-    return {k: s['cycles'] for o in plans(root) for k,s in o['runs'].items()}|res
+    for p in sorted(root.glob('*/spec.json')): res[p.parent.name] = read_json(p, cycles=int).get('cycles')
+    return {k: s.get('cycles') for o in plans(root) for k,s in o['runs'].items()}|res
 
 def _row(folder, cycles):
     state,n = state_of(folder),trainings_in(folder)
     said = heard(folder) if state in ('running', 'waiting') and n or state=='running' else {}
-    share = 1. if state=='done' else said.get('share', 0.)
+    share = 1. if state=='done' else said.get('share', n/(cycles+1) if cycles is not None else 0.)
     return dict(state=state, run=folder.name, cycle=said.get('cycle', max(n-1, 0)), cycles=cycles, share=share,
-        left=said.get('left') if state=='running' else None, why=_why(folder) if state=='failed' else '')
+        left=said.get('left') if state=='running' else None, why=_why(folder, state))
 
-# %% ../nbs/30a_status.ipynb #40a94209
+# %% ../nbs/30a_status.ipynb #2de91135
 def duration(s): # Text
     "Seconds in words: 45 s, 12 min, 3.5 h"
     return '' if s is None or s!=s else f'{s:.0f} s' if s<90 else f'{s/60:.0f} min' if s<5400 else f'{s/3600:.1f} h'
@@ -67,6 +68,8 @@ def overview(
 )->str:
     "The table of `status`, and what goes on in the folder, as text"
     df,open_plans = status(root, specs),plans(root)
+    done = {*df.run[df.state=='done']}
+    open_plans = [o for o in open_plans if not {*o['runs']}<=done]
     if not len(df): return f'no runs in {root}; start some with dal-sweep'
     n = df.state.value_counts()
     told = ', '.join(f'{n.get(o, 0)} {o}' for o in ('done', 'running', 'failed', 'waiting'))

@@ -217,17 +217,17 @@ def _parts(task, spec, batches, purpose, extra):
     for o in extra: yield extras[o](task, spec, batches)
     if spec.ema: yield Average(spec.ema)
 
-# %% ../nbs/05_train.ipynb #234fc086
+# %% ../nbs/05_train.ipynb #d0bfc3c4
 def is_task(init): return init.partition(':')[0] in tasks
 
 @cache
-def _embedded(name): return load_task(name).digest
+def _once(name, changed=None): return load_task(name).digest if changed is None else digest(name.read_bytes())
 
 def init_digest(init:str): # Text
     "Fingerprint of the weights, or of the images, that `Spec.init` names"
     if init in ('random', 'imagenet'): return init
-    if is_task(init): return load_task(init).digest if ':' in init else _embedded(init)
-    try: return digest(weights_path(init).read_bytes())
+    if is_task(init): return load_task(init).digest if ':' in init else _once(init)
+    try: return _once(path := weights_path(init), path.stat().st_mtime_ns)
     except OSError as e: raise InputError(f'init {init}: no weights there ({e.strerror}); give random, imagenet, a task or a file') from None
 
 # %% ../nbs/05_train.ipynb #2b14eab0

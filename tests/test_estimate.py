@@ -6,7 +6,7 @@ import pytest, torch
 from deep_al_illusions.cli import dal_estimate
 from deep_al_illusions.core import InputError, Spec, run_id
 from deep_al_illusions.data import load_task
-from deep_al_illusions.estimate import Stopwatch, estimate, measure, played, pools, steps_of, trainings_of, whole_time
+from deep_al_illusions.estimate import Stopwatch, at_hand, estimate, measure, played, pools, steps_of, trainings_of, whole_time
 from deep_al_illusions.loop import run
 from deep_al_illusions.presets import combinations, preset
 from deep_al_illusions.runner import prepare
@@ -62,7 +62,7 @@ def test_first_weights_are_one_training_more(tmp_path, arrays, monkeypatch):
     asked = []
     monkeypatch.setattr('deep_al_illusions.train.train', lambda task, spec, lbl, root: asked.append((spec, len(lbl))) or 1/0)
     with pytest.raises(ZeroDivisionError): first_weights(specs[0], tmp_path)
-    from deep_al_illusions.estimate import pretraining
+    from deep_al_illusions.train import pretraining
     assert asked==[(pretraining(specs[0]), len(load_task('letters').y_train))]
 
 def test_iterations_and_batches(tmp_path):
@@ -126,6 +126,14 @@ def test_a_stopped_sweep_is_counted_from_where_it_is(tmp_path, monkeypatch):
     assert _kept(Spec(cycles=2, **one), tmp_path)=={trainings_of(s)[0]}
     (folder/'picks.npz').unlink()
     assert len(_kept(s, tmp_path))==1 and not _kept(Spec(trial=2, **one), tmp_path)
+
+def test_what_finished_runs_have_trained_is_at_hand(tmp_path):
+    run(Spec(strategy='entropy', cycles=1, **one), tmp_path, **quick)
+    longer = [Spec(strategy=o, cycles=2, **one) for o in ('entropy', 'random')]
+    assert at_hand(longer, tmp_path)=={*trainings_of(longer[0])[:2]} and not at_hand([Spec(trial=2, **one)], tmp_path)
+    (tmp_path/'odd').mkdir()
+    (tmp_path/'odd'/'spec.json').write_text('{"strategy": "none of ours"}')
+    assert len(at_hand(longer, tmp_path))==2
 
 def test_nothing_left(tmp_path):
     s = Spec(cycles=0, **one)

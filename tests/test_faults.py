@@ -1,15 +1,15 @@
 "Sweeps whose processes are killed, whose disk is full, that are started twice: the same results, and a status that is true"
-import os,re,signal,subprocess,sys,time
+import json,os,re,signal,subprocess,sys,time
 from pathlib import Path
 
 import numpy as np, pandas as pd, pytest, yaml
 
-from deep_al_illusions.cache import prune, used
-from deep_al_illusions.core import Spec, run_id
+from deep_al_illusions.cache import held, prune, used
+from deep_al_illusions.core import Spec, digest, run_id, write_json
 from deep_al_illusions.loop import columns, finished, load_runs, run
 from deep_al_illusions.presets import runs_of
-from deep_al_illusions.runner import sweep
-from deep_al_illusions.status import status
+from deep_al_illusions.runner import Plan, plans, sweep
+from deep_al_illusions.status import overview, status
 
 grid = dict(strategy=['random', 'entropy', 'margin', 'core_set'], trial=[1, 2, 3], cycles=2, epochs=40)
 bin = Path(sys.executable).parent
@@ -223,6 +223,64 @@ def test_the_cache_stays_within_its_bound_and_results_do_not_change(tmp_path, mo
     r = cli('dal-prune', '--runs', tmp_path/'a', '--keep', '0')
     assert r.returncode==0 and r.stdout.startswith('4 files') and not [*tmp_path.glob('a/trainings/*.pt')], r.stdout+r.stderr
     assert finished(tmp_path/'a'/run_id(s)) and prune(tmp_path/'nowhere', 1)==(0, 0)
+
+# chkstyle: ignore-node
+damaged = {'spec.json': ['', '[]', '{"cycles": "x"}'], 'live.json': ['[]', '{"share": "x"}', '{"share": .5'], 'failed.json': ['[]', '{"why": null}', '{"why": "one\\ntwo"}'],
+    'cycles.csv': ['', '\0'], 'DONE': ['', '[]', '{"spec.json": 3}'], '../sweeps/x.json': ['', '[]', '{}', '{"title": "a", "pid": 1, "host": "h", "time": 1, "runs": {"a": 3}}']}
+
+@pytest.mark.filterwarnings('ignore:.* cannot be read; delete it')
+@pytest.mark.parametrize('name', damaged)
+def test_damaged_notes_do_no_harm(name, tmp_path):
+    s = Spec(cycles=1, epochs=1)
+    (folder := tmp_path/run_id(s)).mkdir()
+    (tmp_path/'sweeps').mkdir()
+    for o in 'spec.json', 'cycles.csv': (folder/o).write_text('{}')
+    for text in damaged[name]:
+        (folder/name).write_text(text)
+        for o in (None, [s]): assert overview(tmp_path, o).count('\n')==5 and 'nan' not in overview(tmp_path, o)
+    (folder/name).unlink()
+    (folder/name).mkdir()
+    assert [*status(tmp_path, [s]).state]==['failed' if name=='failed.json' else 'waiting']
+
+def test_watching_disturbs_nobody(tmp_path):
+    import fcntl
+    for held_by,word in (fcntl.LOCK_SH, False),(fcntl.LOCK_EX, True):
+        with open(tmp_path/'.lock', 'w') as f:
+            fcntl.flock(f, held_by)
+            assert held(tmp_path/'.lock')==word
+
+def test_a_plan_of_finished_runs_goes(tmp_path):
+    s = Spec(cycles=0, epochs=1)
+    plan = Plan(tmp_path, [s], 'dal-sweep this')
+    plan.end(False)
+    assert 'dal-sweep this was started' in overview(tmp_path)
+    run(s, tmp_path, say=lambda o: None)
+    assert 'no sweep is at work' in overview(tmp_path)
+    assert sweep([s], tmp_path)=={} and not [*tmp_path.glob('sweeps/*.json')]
+
+def test_a_sweep_signs_the_plan_that_it_takes_over(tmp_path):
+    specs = [Spec(cycles=0)]
+    first,second = [Plan(tmp_path, specs, o) for o in ('first', 'second')]
+    assert [o['title'] for o in plans(tmp_path)]==['first']
+    first.end(False)
+    second.hold()
+    assert [(o['title'], o['alive']) for o in plans(tmp_path)]==[('second', True)]
+    second.end(True)
+    assert not plans(tmp_path)
+
+def test_a_file_in_place_of_a_run_folder_stops_no_other(tmp_path):
+    specs = [Spec(cycles=0, epochs=1, trial=t) for t in (1, 2)]
+    (tmp_path/run_id(specs[0])).write_text('')
+    assert [*sweep(specs, tmp_path, 1)]==[run_id(specs[0])] and finished(tmp_path/run_id(specs[1]))
+
+def test_runs_of_another_version_are_told(tmp_path):
+    s = Spec(cycles=0, epochs=1)
+    folder = run(s, tmp_path, say=lambda o: None)
+    was,done = [json.loads((folder/o).read_text()) for o in ('provenance.json', 'DONE')]
+    write_json(folder/'provenance.json', was|dict(versions=was['versions']|dict(deep_al_illusions='0.0.9')))
+    write_json(folder/'DONE', done|{'provenance.json': digest((folder/'provenance.json').read_bytes())})
+    with pytest.warns(UserWarning, match='1 finished runs in .* are of version 0.0.9'): assert sweep([s], tmp_path)=={}
+    assert status(tmp_path, [s]).why[0].startswith('version 0.0.9')
 
 @pytest.fixture
 def cluster(tmp_path):
