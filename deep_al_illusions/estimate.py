@@ -238,12 +238,13 @@ def played(
         work += own
     return max(free),work
 
-# %% ../nbs/30b_estimate.ipynb #cf8da5b6
+# %% ../nbs/30b_estimate.ipynb #0aeb3809
 def _specs_in(root):
     "Yield the `Spec`s of the run folders in `root`"
     for p in root.glob('*/spec.json'):
-        try: yield make_spec(**read_json(p, strategy=str))
+        try: trainings_of(s := make_spec(**read_json(p, strategy=str)))
         except InputError: continue
+        yield s
 
 def _kept(spec, root):
     "The trainings of a run that are in the cache"
