@@ -149,7 +149,10 @@ def prepare(specs, root):
         if v!=__version__: warnings.warn(f'{n} finished runs in {root} are of version {v}, this is {__version__}; they are not compared with each other. Move them away to repeat them')
     return in_turn([s for s in specs if not finished(root/run_id(s))])
 
-# %% ../nbs/30_runner.ipynb #aba5feb5
+# %% ../nbs/30_runner.ipynb #b1131ce6
+_calm = {'distributed.scheduler.allowed-failures': 1, 'distributed.scheduler.worker-saturation': 1., 'distributed.worker.profile.enabled': False,
+    'distributed.admin.tick.interval': '500ms', 'distributed.admin.system-monitor.interval': '10s'}
+
 @contextmanager
 def connected(
     workers:int, # Processes, where there is no scheduler yet
@@ -164,7 +167,7 @@ def connected(
         except (OSError, ValueError, TimeoutError) as e: raise InputError(f'no Dask scheduler answers at {scheduler} ({" ".join(str(e).split())}); start one with `dask scheduler`, or leave --scheduler out') from None
         with client: yield client
         return
-    with dask.config.set({'distributed.scheduler.allowed-failures': 1, 'distributed.scheduler.worker-saturation': 1.}):
+    with dask.config.set(_calm):
         cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=':0', memory_limit=0, silence_logs=logging.CRITICAL)
         with cluster,Client(cluster) as client: yield client
 
