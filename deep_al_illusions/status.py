@@ -18,7 +18,7 @@ from .live import *
 from .loop import *
 from .runner import *
 
-# %% ../nbs/30a_status.ipynb #0abaac0c
+# %% ../nbs/30a_status.ipynb #f05cd79d
 def state_of(folder): # Text: done, running, failed or waiting
     "State of one run"
     if finished(folder): return 'done'
@@ -29,7 +29,7 @@ def state_of(folder): # Text: done, running, failed or waiting
 def _why(folder, state):
     "Why a run failed, or of which other version it is"
     if state=='failed': return ' '.join(read_json(folder/'failed.json', why=str).get('why', 'no reason can be read').split())
-    v = read_json(folder/'provenance.json', versions=dict).get('versions', {}).get('deep_al_illusions', 'unknown')
+    v = version_of(folder)
     return f'version {v}, this is {__version__}' if state=='done' and v!=__version__ else ''
 
 def status(
