@@ -38,9 +38,11 @@ def few(tmp_path, undisturbed):
     specs = runs_of(str(tmp_path/'few.yaml'))
     return specs,tmp_path/'few.yaml',{run_id(s): undisturbed[2][run_id(s)] for s in specs}
 
-def start(file, root, *args, **kw):
+def start(file, root, *args):
+    "A sweep in a session of its own, where Ctrl-C counts even if these tests were started in the background"
     args = [bin/'dal-sweep', file, '--runs', root, '--workers', '2', *map(str, args)]
-    return subprocess.Popen(args, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True, **kw)
+    return subprocess.Popen(args, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
 def processes():
     "Parent and command line of all processes"
