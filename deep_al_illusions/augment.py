@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['augments', 'Augment', 'RandomFlip', 'Cutout', 'take', 'RandomCrop', 'magnitude', 'sources', 'blend', 'new_values',
            'stretched', 'equalized', 'remap', 'grey', 'smooth', 'Policy', 'AutoAugment', 'RandAugment', 'Chain', 'weak',
-           'strong']
+           'strong', 'views']
 
 # %% ../nbs/02_augment.ipynb #c49467f8
 from types import SimpleNamespace
@@ -274,11 +274,15 @@ class RandAugment(Policy):
         super().__init__([[(op, 1., magnitude)] for op in _group if op!='invert'], n, 31, fill, skip)
     __repr__ = basic_repr('n,magnitude,fill,skip')
 
-# %% ../nbs/02_augment.ipynb #7514691e
+# %% ../nbs/02_augment.ipynb #95341b80
 class Chain(list):
     "Augmentations one after the other; none at all returns its input"
     def __call__(self, x:Tensor, generator:torch.Generator)->Tensor:
         for f in self: x = f(x, generator)
+        return x
+    def draw(self, shape, generator): return [f.draw(shape, generator) for f in self]
+    def apply(self, x, draws):
+        for f,d in zip(self, draws): x = f.apply(x, d)
         return x
 
 def _chain(task, **steps):
@@ -295,3 +299,14 @@ def strong(task)->Chain: # `task.breaks` names what is left out
     return _chain(task, policy=AutoAugment(skip=task.breaks), cutout=Cutout(), crop=RandomCrop(), flip=RandomFlip())
 
 augments = Registry('augment', none=lambda task: Chain(), weak=weak, strong=strong)
+
+# %% ../nbs/02_augment.ipynb #2123aa43
+def views(
+    augs, # `Chain`s
+    xs:Tensor, # k x B x 3 x H x W, uint8: k batches
+    generator:torch.Generator, # For each batch, each chain draws in turn
+)->list: # A tensor like `xs` for each chain
+    "Views of several batches, drawn as if one after the other"
+    draws = [[f.draw(xs.shape[1:], generator) for f in augs] for _ in xs]
+    each = [[torch.cat(d).to(xs.device, non_blocking=True) for d in zip(*o)] for o in zip(*draws)]
+    return [f.apply(xs.flatten(0, 1), d).view_as(xs) for f,d in zip(augs, each)]

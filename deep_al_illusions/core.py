@@ -53,12 +53,12 @@ class Registry(dict):
             self[name] = o = getattr(importlib.import_module(mod), attr)
         return o
 
-# %% ../nbs/00_core.ipynb #21db4b90
-_settings = dict(data_root='data', runs_root='runs', device='auto', workers='0', threads='1', checkpoint_s='30', cache_gb='50')
-_number = dict(workers=int, threads=int, checkpoint_s=float, cache_gb=float)
+# %% ../nbs/00_core.ipynb #a1b996b6
+_settings = dict(data_root='data', runs_root='runs', device='auto', workers='0', threads='1', checkpoint_s='30', cache_gb='50', fast='auto', at_once='0')
+_number = dict(workers=int, threads=int, at_once=int, checkpoint_s=float, cache_gb=float)
 
 def settings():
-    "Folders, device, workers, threads and checkpoint interval, from `settings.ini` and `DAL_…`, read afresh at every call"
+    "Folders, device, workers, threads and how trainings are carried out, from `settings.ini` and `DAL_…`, read afresh at every call"
     try: cfg = Config.find('settings.ini') or Config('.', 'settings.ini', create=_settings, save=False)
     except configparser.Error as e: raise InputError(f'settings.ini cannot be read: {" ".join(str(e).split())}') from None
     res = SimpleNamespace()
@@ -68,8 +68,9 @@ def settings():
         try: setattr(res, k, _number.get(k, lambda o: o)(v))
         except ValueError: raise InputError(f'setting {k} must be a number, not {v!r}; see settings.ini or DAL_{k.upper()}') from None
     if res.device=='auto': res.device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    if res.device not in ('cpu', 'cuda'): raise unknown('device', res.device, ['auto', 'cpu', 'cuda'])
-    for k,lo in ('threads', 1),('workers', 0),('cache_gb', 0):
+    for k,ok in ('device', ['auto', 'cpu', 'cuda']),('fast', ['auto', 'off', 'compile']):
+        if getattr(res, k) not in ok: raise unknown(k, getattr(res, k), ok)
+    for k,lo in ('threads', 1),('workers', 0),('at_once', 0),('cache_gb', 0):
         if not getattr(res, k)>=lo: raise InputError(f'setting {k} must be at least {lo}, not {getattr(res, k)}')
     return res
 
@@ -180,7 +181,7 @@ class Spec(Basics):
 
     def __post_init__(self): _complete(self)
 
-# %% ../nbs/00_core.ipynb #c5807a78
+# %% ../nbs/00_core.ipynb #02c2f553
 _needs = {o: why for names,why in (('bs_unl confidence unlabelled', 'semi-supervised training; add ssl=uda, or ssl=s4gan for segmentation'),
     ('temperature ssl_weight tsa bn', 'ssl=uda'), ('fm_weight st_weight st_warmup d_lr legacy control', 'ssl=s4gan'),
     ('tolerance convention labels candidates last crop norm head_rate aggregate threshold reading ensemble', f'a segmentation task: {", ".join(segmentation)}'))
@@ -200,7 +201,8 @@ def _complete(s):
         if f.type is str and ((v := getattr(s, f.name)) is not None or f.default is not None): _cast(f, v)
     kind,ssl = kind_of(s.task),regime_settings.get(s.ssl, {})
     if ssl.get('kind', kind)!=kind: raise InputError(f'ssl {s.ssl} is for {ssl["kind"]}; {s.task} is {kind}: give none or {dict(classification="uda", segmentation="s4gan")[kind]}')
-    auto = scales[s.scale] | (segmentation_settings[s.scale] if kind=='segmentation' else {}) | dict(device=settings().device)
+    auto = scales[s.scale] | (segmentation_settings[s.scale] if kind=='segmentation' else {}) | dict(device=s.device or settings().device)
+    if auto['device']=='cuda': auto['precision'] = 'bf16'
     auto |= budget_of(s.scale, s.task, s.budget) | ssl.get(s.scale, {})
     if s.init!='random' and kind=='classification': auto |= fine_tuning[s.scale]
     auto |= {k: v for k,v in task_settings.get(s.scale, {}).get(s.task.partition(':')[0], {}).items() if k in auto}

@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['LossNet', 'ranking_loss', 'tapped', 'LearnLoss', 'attach', 'predicted_losses']
 
-# %% ../nbs/07_learnloss.ipynb #57a58aa1
+# %% ../nbs/07_learnloss.ipynb #0ad02129
 from contextlib import contextmanager
 
 import torch, torch.nn.functional as F
-from fastai.callback.core import Callback
 from torch import Tensor,nn
 
 from .core import *
@@ -43,7 +42,7 @@ def ranking_loss(
     sign = sign.sign().nan_to_num(0)
     return (F.relu(margin-sign*d)*sign.abs()).sum()/sign.abs().sum().clamp(min=1)
 
-# %% ../nbs/07_learnloss.ipynb #5169c36c
+# %% ../nbs/07_learnloss.ipynb #077ad60e
 @contextmanager
 def tapped(net): # List that holds the outputs of the stages after each forward pass
     "Tap the stages of `net` inside the block"
@@ -54,20 +53,19 @@ def tapped(net): # List that holds the outputs of the stages after each forward 
     finally:
         for h in first+hooks: h.remove()
 
-class LearnLoss(Callback):
+class LearnLoss:
     "Train a `LossNet` on the labelled images; after `Spec.ll_stop` its gradient no longer reaches the network"
-    order,run_valid = 6,False
-    def __init__(self, task, spec:Spec, batches:Batches): self.task,self.spec,self.batches = task,spec,batches
-    def before_fit(self):
-        self.ctx = tapped(self.model[1])
-        self.outs = self.ctx.__enter__()
-    def after_fit(self): self.ctx.__exit__(None, None, None)
-    def after_pred(self): self.seen = [o[:len(self.y)].float() for o in self.outs]
-    def after_loss(self):
-        s,late = self.spec,self.batches.i>self.spec.ll_stop*self.batches.n_iter
-        losses = self.task.losses(self.pred.float(), self.y)
-        pred = self.model[1].loss_net([o.detach() for o in self.seen] if late else self.seen)
-        self.learn.loss_grad = self.loss_grad+s.ll_weight*ranking_loss(pred.float(), losses, s.ll_margin)
+    def __init__(self, step:Step): self.step = step
+    def start(self, model):
+        self.ctx = tapped(model[1])
+        self.step.taps = self.ctx.__enter__()
+    def end(self, model): self.ctx.__exit__(None, None, None)
+    def numbers(self, i): return dict(late=i+1>self.step.spec.ll_stop*self.step.lbl.n_iter)
+    def loss(self, model, b, seen):
+        s,y = self.step.spec,b['lbl_y']
+        taps = [o[:len(y)].float() for o in seen['taps']]
+        pred = model[1].loss_net([torch.where(b['late'], o.detach(), o) for o in taps])
+        return s.ll_weight*ranking_loss(pred.float(), self.step.task.losses(seen['z'].float(), y), s.ll_margin)
 
 # %% ../nbs/07_learnloss.ipynb #a73c4087
 def attach(model, task, generator):

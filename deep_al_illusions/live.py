@@ -12,26 +12,28 @@ from pathlib import Path
 
 from .core import *
 
-# %% ../nbs/08b_live.ipynb #036c6654
+# %% ../nbs/08b_live.ipynb #84ab03b7
 class Live:
     "Says in `live.json` how far a run is; a full disk does not stop it"
     def __init__(self,
         spec:Spec,
         folder:Path, # The run folder
         members:int=1, # Networks that a purchase takes
+        beside:int=1, # How many of them are trained at a time
     ):
         each = [1 if spec.iterations else spec.initial+c*spec.per_cycle for c in range(spec.cycles+1)]
         self.work = {(c, m): w for c,w in enumerate(each) for m in range(members if c<spec.cycles else 1)}
-        self.path,self.seen,self.last = folder/'live.json',{},0.
+        self.path,self.beside,self.seen,self.last = folder/'live.json',beside,{},0.
     def of(self, cycle, member=0): return partial(self.tell, (cycle, member)) # Function of the share and the seconds of a training
     def tell(self, at, share, seconds):
         "Note how far the training `at` is, and write it down if a second has gone by"
         self.seen[at] = share*self.work[at],seconds
         if share<1 and time.monotonic()-self.last<1: return
-        self.last,keys = time.monotonic(),[*self.work]
-        done,(work,spent) = sum(self.work[k] for k in keys[:keys.index(at)])+self.seen[at][0],map(sum, zip(*self.seen.values()))
+        self.last,seen = time.monotonic(),dict(self.seen)
+        done,(work,spent) = sum(w if k[0]<at[0] else seen.get(k, (0,))[0] for k,w in self.work.items()),map(sum, zip(*seen.values()))
         total = sum(self.work.values())
-        note = dict(cycle=at[0], member=at[1], share=done/total, left=spent/work*(total-done), pid=os.getpid(), host=socket.gethostname(), time=time.time())
+        left = spent/work*(total-done)/self.beside
+        note = dict(cycle=at[0], member=at[1], share=done/total, left=left, pid=os.getpid(), host=socket.gethostname(), time=time.time())
         try: write_json(self.path, note)
         except InputError: pass
     def end(self): self.path.unlink(missing_ok=True)

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['notes', 'columns', 'ledger_columns', 'identity', 'needs_of', 'networks', 'check', 'Picks', 'finished', 'Part',
-           'buy_next', 'run', 'first_digest', 'load_runs', 'load_notes']
+           'buy_next', 'beside_of', 'run', 'first_digest', 'load_runs', 'load_notes']
 
-# %% ../nbs/09_loop.ipynb #53ecf705
+# %% ../nbs/09_loop.ipynb #9a01f358
 import csv,io,time,zipfile
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from warnings import warn
 
@@ -23,13 +24,14 @@ from .audit import *
 from .augment import *
 from .core import *
 from .data import *
+from .fast import *
 from .learnloss import *
 from .live import *
 from .models import *
 from .pool import *
 from .train import *
 
-# %% ../nbs/09_loop.ipynb #6d9fba33
+# %% ../nbs/09_loop.ipynb #b5e2bc56
 def needs_of(spec:Spec): # Fields of `Outs`, and those of them that need a part trained along
     "What the strategy of a run declared"
     needs = getattr(strategy(spec.strategy, kind_of(spec.task)), 'needs', ())
@@ -51,6 +53,7 @@ def check(
     if spec.device=='cuda' and not torch.cuda.is_available(): raise InputError('device cuda: no GPU found; use --device cpu')
     task = task or load_task(spec.task)
     if odd := {*needs}-{*task.gives(spec)}: raise InputError(f'strategy {spec.strategy} needs {", ".join(sorted(odd))}, which {spec.level} level {task.kind} with ssl {spec.ssl} does not give')
+    if spec.device=='cuda' and spec.precision=='bf16' and not torch.cuda.is_bf16_supported(including_emulation=False): raise InputError('precision bf16: this GPU has no bfloat16; give precision=fp32')
     net = new_model(task, spec, lambda o: torch.Generator(), extra)[1]
     if getattr(net, 'kind', 'classification')!=task.kind: raise InputError(f'model {spec.model} is not for {task.kind}; leave model out for the one of the scale')
     if is_task(spec.init):
@@ -215,17 +218,19 @@ def _audit(model, task, pool, before, offered, spec, g):
     had = torch.cat([new, left])
     return dict(class_divergence=class_divergence(task.classes_of(new), task.classes_of(had)), by_chance=task.chance_of(had, len(new), g), told_apart=apart)
 
-# %% ../nbs/09_loop.ipynb #72de1f29
+# %% ../nbs/09_loop.ipynb #7e89fad4
 def _cycles(spec, task, folder, say, tables):
     "Fill `tables` and yield after each training and purchase"
-    root,n,(needs,extra),live = folder.parent/'trainings',len(task.costs),needs_of(spec),Live(spec, folder, networks(spec))
+    root,n,(needs,extra),beside = folder.parent/'trainings',len(task.costs),needs_of(spec),beside_of(task, spec)
+    live = Live(spec, folder, networks(spec), beside)
     picks = Picks(folder, training_key(task, spec, [], extra=extra))
     pool = task.first_set(spec, generator(spec, 'first'))
     tables['ledger.csv'] += task.ledger(0, pool.lbl)
     if 0 not in picks.rows: picks.add(0, pool.lbl, [float('nan')]*len(pool))
     for c in range(spec.cycles+1):
-        model,res = train(task, spec, pool.lbl, c, root=root, extra=extra, tell=live.of(c))
-        live.of(c)(1, res['train_s'])
+        buys = c<spec.cycles and c+1 not in picks.rows
+        jobs = [partial(_trained, task, spec, pool.lbl, c, m, root, extra, live.of(c, m)) for m in range(networks(spec) if buys else 1)]
+        (model,res),*more = together(jobs, beside)
         row = dict(cycle=c, units=len(pool), cost=pool.cost)|{k: res[k] for k in columns[3:] if k in res}|dict(score_s=0.)
         tables['cycles.csv'].append({k: row[k] for k in columns})
         tables['diagnostics.csv'] += [dict(cycle=c)|r for r in res['diagnostics']]
@@ -238,26 +243,25 @@ def _cycles(spec, task, folder, say, tables):
             new = picks.rows[c+1][0].tolist()
             pool = Pool(n, pool.lbl+new, pool.cost+task.costs[new].sum().item())
         else:
-            secs = [(0., 0.)]
-            members = _members(task, spec, pool, c, root, extra, secs, live) if networks(spec)>1 else ()
-            pool,scores,note = buy_next(model, task, pool, spec, c, members)
-            members_s,waited = map(sum, zip(*secs))
-            note['score_s'] -= waited
-            picks.add(c+1, pool.lbl[-len(scores):], scores, members_s=members_s, **note)
+            pool,scores,note = buy_next(model, task, pool, spec, c, [m for m,_ in more])
+            picks.add(c+1, pool.lbl[-len(scores):], scores, members_s=sum(r['train_s'] for _,r in more), **note)
         tables['ledger.csv'] += task.ledger(c+1, pool.lbl[had:])
         task.keep_panels(model, spec, folder, c, pool.lbl[had:])
         note = picks.notes[c+1]
         tables['cycles.csv'][-1] |= dict(train_s=res['train_s']+note['members_s'], score_s=note['score_s'])
         tables['audit.csv'].append(dict(cycle=c+1)|{k: note[k] for k in notes[2:]})
 
-def _members(task, spec, pool, cycle, root, extra, secs, live):
-    "Yield the further members of the ensemble; seconds of training, and seconds spent here, go to `secs`"
-    for m in range(1, spec.members):
-        start = time.perf_counter()
-        model,res = train(task, spec, pool.lbl, cycle, m, root, extra, live.of(cycle, m))
-        live.of(cycle, m)(1, res['train_s'])
-        secs.append((res['train_s'], time.perf_counter()-start))
-        yield model
+def _trained(task, spec, lbl, cycle, member, root, extra, tell):
+    "A member, and what `train` says of it"
+    model,res = train(task, spec, lbl, cycle, member, root, extra, tell)
+    tell(1, res['train_s'])
+    return model,res
+
+def beside_of(task, spec): # How many
+    "Members of the ensemble of a run that are trained side by side: not those that draw random numbers on the way"
+    if networks(spec)<2 or task.kind!='classification': return 1
+    draws = any('Dropout' in type(o).__name__ for o in new_model(task, spec, lambda o: torch.Generator(), needs_of(spec)[1]).modules())
+    return 1 if draws else at_once(spec.device, networks(spec))
 
 # %% ../nbs/09_loop.ipynb #73f1730e
 @contextmanager
@@ -277,7 +281,7 @@ def _threads(n):
     try: yield
     finally: torch.set_num_threads(was)
 
-# %% ../nbs/09_loop.ipynb #b1fdcf79
+# %% ../nbs/09_loop.ipynb #c5868918
 def _same_data(spec, folder):
     "Provenance of the run in `folder`; raises if the user's files are there and not those that it used"
     was = read_json(folder/'provenance.json')
@@ -307,7 +311,7 @@ def run(
         if (folder/'DONE').exists(): warn(f'{folder} was done, but its files have changed since; rebuilding them')
         (folder/'DONE').unlink(missing_ok=True)
         write_json(folder/'spec.json', asdict(spec))
-        write_json(folder/'provenance.json', provenance()|dict(data=task.digest, stamp=stamp(spec.task), init=init_digest(spec.init)))
+        write_json(folder/'provenance.json', provenance()|dict(data=task.digest, stamp=stamp(spec.task), init=init_digest(spec.init), path=path_for(spec.device, task.kind=='classification')))
         task.to(spec.device)
         tables = {o: [] for o in ('cycles.csv', 'audit.csv', 'diagnostics.csv', 'ledger.csv')}
         for _ in _cycles(spec, task, folder, say, tables): _write_rows(folder/'cycles.csv', tables['cycles.csv'])

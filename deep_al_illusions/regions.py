@@ -6,7 +6,7 @@
 __all__ = ['Labels', 'NormMode', 'pixel_entropy', 'aggregated', 'pixel_maps', 'by_pixel_entropy', 'by_ens_entropy', 'by_d_score',
            'in_rounds', 'reprice']
 
-# %% ../nbs/24_regions.ipynb #4120ac21
+# %% ../nbs/24_regions.ipynb #10f4ef54
 import copy,math
 from dataclasses import asdict
 from functools import lru_cache
@@ -20,6 +20,7 @@ from skimage.measure import label
 
 from .acquire import *
 from .audit import *
+from .augment import Chain
 from .clicks import *
 from .core import *
 from .deeplab import *
@@ -141,7 +142,7 @@ def batches(self:SegTask, spec:Spec, lbl, purpose)->Crops:
     ys = self.labels = Labels(self, lbl)
     return self.crops(ys.images, spec.bs, spec.iterations or math.ceil(spec.epochs*len(ys.images)/spec.bs), purpose('batches'))
 
-# %% ../nbs/24_regions.ipynb #6a9148ec
+# %% ../nbs/24_regions.ipynb #a16c6139
 class NormMode(Callback):
     "Put batch normalisation into the mode of `Spec.norm`"
     run_valid = False
@@ -149,7 +150,10 @@ class NormMode(Callback):
     def before_fit(self): norm_mode(self.learn.model, self.mode)
 
 @patch
-def parts(self:SegTask, spec:Spec, purpose): yield NormMode(spec.norm)
+def parts(self:SegTask, spec:Spec): return [NormMode(spec.norm)]
+
+@patch
+def augmentation(self:SegTask, spec:Spec): return Chain() # `Crops` has its own
 
 # %% ../nbs/24_regions.ipynb #13d2414f
 @patch

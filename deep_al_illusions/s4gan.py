@@ -6,14 +6,14 @@
 __all__ = ['Discriminator', 'unit_range', 'one_hot', 'feature_matching', 'self_training', 'disc_loss', 'attach', 'S4GAN',
            'd_score']
 
-# %% ../nbs/23_s4gan.ipynb #32dfd4c9
+# %% ../nbs/23_s4gan.ipynb #50d85eac
 import torch, torch.nn.functional as F
-from fastai.callback.core import Callback
 from fastcore.basics import patch
 from torch import Tensor,nn
 
 from .core import *
 from .models import *
+from .train import *
 
 # %% ../nbs/23_s4gan.ipynb #a7bbe09c
 class Discriminator(nn.Module):
@@ -81,79 +81,85 @@ def attach(model, task, generator):
     with global_random(generator): disc = Discriminator(len(task.classes), getattr(model[1], 'width', 64))
     model[1].disc = disc.requires_grad_(False).to(next(model.parameters()).device)
 
-# %% ../nbs/23_s4gan.ipynb #aee328af
-class S4GAN(Callback):
-    "Add feature matching and self-training on unlabelled images, and train the discriminator"
-    order,run_valid,attach = 5,False,staticmethod(attach)
+# %% ../nbs/23_s4gan.ipynb #7541596c
+class S4GAN(Step):
+    "Supervised training, feature matching and self-training on unlabelled images, and the training of the discriminator"
+    attach = staticmethod(attach)
     def __init__(self,
         task, # Its `crops` makes the batches
         spec,
         batches, # The labelled ones
         purpose, # Function from a purpose to its generator
+        extra=(), # Names in `extras`
     ):
+        super().__init__(task, spec, batches, purpose, extra)
         ids,free = torch.arange(len(task.x_train)),torch.ones(len(task.x_train), dtype=torch.bool)
         free[batches.ids.cpu()] = False
         if spec.unlabelled=='rest' and free.any(): ids = ids[free]
-        self.spec,self.lbl,self.n_classes,self.rows = spec,batches,len(task.classes),[]
-        self.streams = dict(unl=task.crops(ids, spec.bs_unl, batches.n_iter, purpose('unlabelled'), labelled=False, whole=False))
-        if not spec.control: self.streams['real'] = task.crops(batches.ids, batches.bs, batches.n_iter, purpose('real'), labelled=True, whole=True)
-        self.sums = torch.zeros(7, device=spec.device)
-    @property
-    def disc(self): return self.model[1].disc
-    def before_fit(self):
-        self.its = {k: iter(o) for k,o in self.streams.items()}
-        if self.spec.control: return
-        self.adam = torch.optim.Adam(self.disc.parameters(), self.spec.d_lr, (.9, .99))
-    def after_loss(self):
-        s,(u,_) = self.spec,next(self.its['unl'])
-        with torch.set_grad_enabled(not s.control): z = self.model(u).float()
-        if s.control: return
-        x,y = next(self.its['real'])
-        self.fake = z.softmax(1),unit_range(u, s.legacy)
-        self.drawn = one_hot(y, self.n_classes),unit_range(x, s.legacy, self.x if s.legacy else None)
-        (score,f),(_,r) = self.disc(*self.fake),self.disc(*self.drawn)
+        self.streams['unl'] = task.crops(ids, spec.bs_unl, batches.n_iter, purpose('unlabelled'), labelled=False, whole=False)
+        if spec.control: return
+        self.streams['real'] = task.crops(batches.ids, batches.bs, batches.n_iter, purpose('real'), labelled=True, whole=True)
+        self.marks,self.keeps,self.sums = True,('fake', 'chosen', 'fm', 'st'),torch.zeros(7, device=spec.device)
+    def numbers(self, i): return super().numbers(i)|dict(begun=float(i>=self.spec.st_warmup*self.lbl.n_iter))
+    def loss(self, model, b):
+        (loss,seen),s,u = super().loss(model, b),self.spec,b['unl']
+        with torch.set_grad_enabled(not s.control): z = model(u).float()
+        if s.control: return loss,seen
+        fake,disc = z.softmax(1),model[1].disc
+        (score,f),(_,r) = disc(fake, unit_range(u, s.legacy)),disc(*self.drawn(b))
         fm,(st,chosen) = feature_matching(r, f),self_training(z, score, s.confidence)
-        start = self.lbl.i-1>=s.st_warmup*self.lbl.n_iter
-        self.learn.loss_grad = self.loss_grad+s.fm_weight*fm+s.st_weight*start*st
-        self.noted = chosen.mean(),fm.detach(),start*st.detach()
+        return loss+s.fm_weight*fm+s.st_weight*b['begun']*st,seen|dict(fake=fake, chosen=chosen.mean(), fm=fm, st=b['begun']*st)
+    def drawn(self, b):
+        "Drawn maps and their images"
+        return one_hot(b['real_y'], len(self.task.classes)),unit_range(b['real'], self.spec.legacy, b['lbl'] if self.spec.legacy else None)
 
-# %% ../nbs/23_s4gan.ipynb #a9361d3d
+# %% ../nbs/23_s4gan.ipynb #81073bc0
 @patch
-def after_batch(self:S4GAN):
+def start(self:S4GAN, model):
+    Step.start(self, model)
+    if not self.spec.control: self.adam = torch.optim.Adam(model[1].disc.parameters(), self.spec.d_lr, (.9, .99))
+
+@patch
+def after(self:S4GAN, model, b, seen):
     "Train the discriminator on the batches of this iteration"
-    if self.spec.control: return
-    i,n = self.lbl.i,self.lbl.n_iter
-    for g in self.adam.param_groups: g['lr'] = self.spec.d_lr*(1-(i-1)/n)**.9
-    self.disc.requires_grad_(True)
-    with torch.autocast(self.x.device.type, torch.bfloat16, enabled=self.spec.precision=='bf16'):
-        loss,real,fake = disc_loss(self.disc, [o.detach() for o in self.fake], self.drawn)
+    if not self.spec.control: seen = seen|self.judged(model[1].disc, b, seen)
+    Step.after(self, model, b, seen)
+    return {k: v for k,v in seen.items() if k!='fake'}
+
+@patch
+def judged(self:S4GAN, disc, b, seen):
+    "One iteration of the discriminator: its loss, and its mean scores of drawn and of predicted maps"
+    s = self.spec
+    for g in self.adam.param_groups: g['lr'] = s.d_lr*(1-(self.lbl.i-1)/self.lbl.n_iter)**.9
+    disc.requires_grad_(True)
+    with torch.autocast(s.device, torch.bfloat16, enabled=s.precision=='bf16'):
+        loss,real,fake = disc_loss(disc, (seen['fake'], unit_range(b['unl'], s.legacy)), self.drawn(b))
     loss.backward()
     self.adam.step()
     self.adam.zero_grad()
-    self.disc.requires_grad_(False)
-    self.sums += torch.stack([torch.ones_like(loss), loss.detach(), real.mean(), fake.mean(), *self.noted])
-    self.fake = self.drawn = None
-    if i*20//n>(i-1)*20//n: self.note(i)
+    disc.requires_grad_(False)
+    return dict(d_loss=loss.detach(), d_real=real.mean(), d_fake=fake.mean())
 
+# %% ../nbs/23_s4gan.ipynb #22bd2590
 @patch
-def note(self:S4GAN, i):
-    "Add a row of means since the last one"
+def note(self:S4GAN, b, seen):
+    "Add up what was seen; twenty times a training, add a row of means"
+    if self.spec.control: return
+    self.sums += torch.stack([torch.ones_like(seen['st'][0]), *(seen[k][0] for k in ('d_loss', 'd_real', 'd_fake', 'chosen', 'fm', 'st'))])
+    if not self.due(1): return
     count,*sums = self.sums.tolist()
     names = 'loss_d d_real d_fake selected loss_fm loss_st'.split()
-    self.rows.append(dict(iteration=i)|{k: o/count for k,o in zip(names, sums)})
+    self.rows.append(dict(iteration=self.lbl.i)|{k: o/count for k,o in zip(names, sums)})
     self.sums.zero_()
 
-# %% ../nbs/23_s4gan.ipynb #8b8542ca
 @patch
-def state_dict(self:S4GAN):
-    own = {} if self.spec.control else dict(adam=self.adam.state_dict())
-    return own|{k: o.state_dict() for k,o in self.streams.items()}|dict(rows=self.rows, sums=self.sums)
+def state_dict(self:S4GAN): return Step.state_dict(self)|({} if self.spec.control else dict(adam=self.adam.state_dict(), sums=self.sums))
 
 @patch
 def load_state_dict(self:S4GAN, s):
-    for k,o in self.streams.items(): o.load_state_dict(s[k])
-    if not self.spec.control: self.adam.load_state_dict(s['adam'])
-    self.rows = s['rows']
+    Step.load_state_dict(self, s)
+    if self.spec.control: return
+    self.adam.load_state_dict(s['adam'])
     self.sums.copy_(s['sums'])
 
 # %% ../nbs/23_s4gan.ipynb #99f56d4b

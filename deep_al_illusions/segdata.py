@@ -425,7 +425,7 @@ class Crops(Batches):
         self.bs,self.size,self.scale,self.flip = bs,size,scale,flip
         self.fill = torch.tensor(fill, dtype=torch.float32, device=device).reshape(1, 3, 1, 1)
 
-# %% ../nbs/20_segdata.ipynb #53512165
+# %% ../nbs/20_segdata.ipynb #9714276f
 @patch
 def _draw(self:Crops, shapes):
     "B x S row and column coordinates of the crops from images of the B x 2 `shapes`; random numbers are drawn whether used or not"
@@ -444,14 +444,14 @@ def _cut(self:Crops, x, y, rows, cols):
     z,inside = _nearest(y, rows, cols)
     return torch.where(inside[:,None], _lerp(_lerp(x, rows, 2), cols, 3), self.fill),z
 
+# %% ../nbs/20_segdata.ipynb #e8c7f70b
 @patch
-def __iter__(self:Crops):
-    while self.i<self.n_iter:
-        while len(self.left)<self.bs: self.left = torch.cat([self.left, torch.randperm(len(self.ids), generator=self.g)])
-        b,self.left,self.i = self.ids[self.left[:self.bs]].tolist(),self.left[self.bs:],self.i+1
-        x,y = [self.x[i] for i in b],[self.y[i] for i in b]
-        rows,cols = self._draw([o.shape[1:] for o in x])
-        if len({o.shape for o in x})==1: yield self._cut(torch.stack(x), torch.stack(y), rows, cols)
-        else:
-            parts = [self._cut(x[j][None], y[j][None], rows[j:j+1], cols[j:j+1]) for j in range(len(b))]
-            yield tuple(torch.cat(o) for o in zip(*parts))
+def next(self:Crops, k): return [torch.stack(o) for o in zip(*(self._crops(self.take(1)[0].tolist()) for _ in range(k)))]
+
+@patch
+def _crops(self:Crops, ids):
+    x,y = [self.x[i] for i in ids],[self.y[i] for i in ids]
+    rows,cols = self._draw([o.shape[1:] for o in x])
+    if len({o.shape for o in x})==1: return self._cut(torch.stack(x), torch.stack(y), rows, cols)
+    parts = [self._cut(x[j][None], y[j][None], rows[j:j+1], cols[j:j+1]) for j in range(len(ids))]
+    return [torch.cat(o) for o in zip(*parts)]

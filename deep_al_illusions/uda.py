@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['consistency', 'tsa_threshold', 'annealed', 'UDA']
 
-# %% ../nbs/06_uda.ipynb #98ed1e18
+# %% ../nbs/06_uda.ipynb #8a1350e9
 import math
 
 import torch, torch.nn.functional as F
-from fastai.callback.core import Callback
 from fastcore.basics import patch
 from torch import Tensor
 
@@ -52,55 +51,52 @@ def annealed(
     keep = (z.detach().softmax(1).gather(1, y[:,None])[:,0]<=threshold).float()
     return (ce*keep).sum()/keep.sum().clamp(min=1)
 
-# %% ../nbs/06_uda.ipynb #f3f1bca0
-class UDA(Callback):
-    "Add the consistency loss on unlabelled images, weighted by `Spec.ssl_weight`"
-    order,run_valid = 5,False
-    def __init__(self, task, spec:Spec, batches:Batches, purpose):
+# %% ../nbs/06_uda.ipynb #e70e5f9c
+class UDA(Step):
+    "Supervised training, and the consistency loss on unlabelled images, weighted by `Spec.ssl_weight`"
+    marks,keeps = True,('mask', 'right')
+    def __init__(self, task, spec:Spec, batches:Batches, purpose, extra=()):
+        super().__init__(task, spec, batches, purpose, extra)
         ids,free = torch.arange(len(task.y_train)),torch.ones(len(task.y_train), dtype=torch.bool)
-        free[batches.ids] = False
+        free[batches.ids.cpu()] = False
         if spec.unlabelled=='rest' and free.any(): ids = ids[free]
-        self.spec,self.lbl,self.n_classes,self.rows = spec,batches,len(task.classes),[]
-        self.unl = Batches(task.x_train, task.y_train, ids, spec.bs_unl, batches.n_iter, purpose('unlabelled'), spec.device)
-        self.weak,self.strong,self.g = augments['weak'](task),augments['strong'](task),purpose('views')
-        self.counts = torch.zeros(4, self.n_classes, device=spec.device)
-    def before_fit(self): self.it = iter(self.unl)
-    def before_batch(self):
-        x,self.yu = next(self.it)
-        self.views = self.weak(x, self.g),self.strong(x, self.g)
-        if self.spec.bn=='joint': self.learn.xb = (torch.cat([self.x, *self.views]),)
-    def after_pred(self):
-        if self.spec.bn=='joint': self.learn.pred,*self.z = self.pred.split([len(self.y), *map(len, self.views)])
-    def after_loss(self):
-        s = self.spec
-        if s.bn=='separate':
-            with torch.no_grad(): weak = self.model(self.views[0])
-            self.z = weak,self.model(self.views[1])
-        if s.tsa!='none':
-            self.learn.loss_grad = annealed(self.pred.float(), self.y, tsa_threshold(s.tsa, (self.lbl.i-1)/self.lbl.n_iter, self.n_classes))
-        loss,mask = consistency(*(o.float() for o in self.z), s.confidence, s.temperature)
-        self.learn.loss_grad = self.loss_grad+s.ssl_weight*loss
-        self.note(mask, self.z[0].argmax(1)==self.yu)
+        unl,self.gens['views'] = [on(purpose(o), spec.device) for o in ('unlabelled', 'views')]
+        self.streams['unl'] = Batches(task.x_train, task.y_train, ids, spec.bs_unl, batches.n_iter, unl, spec.device)
+        self.augs,self.counts = [augments[o](task) for o in ('weak', 'strong')],torch.zeros(4, len(task.classes), device=spec.device)
+    def views(self, b, gens): return super().views(b, gens)|dict(zip(('weak', 'strong'), views(self.augs, b['unl'], gens['views'])))
+    def numbers(self, i):
+        known = {} if self.spec.tsa=='none' else dict(known=tsa_threshold(self.spec.tsa, i/self.lbl.n_iter, len(self.task.classes)))
+        return super().numbers(i)|known
+    def logits(self, model, b):
+        "Of the labelled images, the weak views and the strong views; what was tapped on the way"
+        xs = b['lbl'],b['weak'],b['strong']
+        if self.spec.bn=='joint': return *model(torch.cat(xs)).split([*map(len, xs)]),[*self.taps]
+        z,taps = model(xs[0]),[*self.taps]
+        with torch.no_grad(): weak = model(xs[1])
+        return z,weak,model(xs[2]),taps
+    def loss(self, model, b):
+        s,y,(z,weak,strong,taps) = self.spec,b['lbl_y'],self.logits(model, b)
+        loss = self.task.loss(z, y) if s.tsa=='none' else annealed(z.float(), y, b['known'])
+        more,mask = consistency(weak.float(), strong.float(), s.confidence, s.temperature)
+        return loss+s.ssl_weight*more,dict(z=z, taps=taps, mask=mask, right=weak.argmax(1)==b['unl_y'])
 
-# %% ../nbs/06_uda.ipynb #29a7cca6
+# %% ../nbs/06_uda.ipynb #89364354
 @patch
-def note(self:UDA, mask, right):
+def note(self:UDA, b, seen):
     "Count the images seen, counted in, and right; twenty times a training, add a row"
-    self.counts.index_add_(1, self.yu, torch.stack([torch.ones_like(mask), mask, right, mask&right]).float())
-    i,n = self.lbl.i,self.lbl.n_iter
-    if i*20//n==(i-1)*20//n: return
-    seen,kept,right,both = self.counts.sum(1).tolist()
+    mask,right = seen['mask'].flatten(),seen['right'].flatten()
+    self.counts.index_add_(1, b['unl_y'].flatten(), torch.stack([torch.ones_like(mask), mask, right, mask&right]).float())
+    if not self.due(len(b['unl_y'])): return
+    n,kept,right,both = self.counts.sum(1).tolist()
     each = (self.counts[1]/self.counts[0]).tolist()
-    row = dict(iteration=i, mask_rate=kept/seen, pseudo_accuracy=right/seen, kept_accuracy=both/kept if kept else math.nan)
+    row = dict(iteration=self.lbl.i, mask_rate=kept/n, pseudo_accuracy=right/n, kept_accuracy=both/kept if kept else math.nan)
     self.rows.append(row|{f'mask_rate_{c}': o for c,o in enumerate(each)})
     self.counts.zero_()
 
 @patch
-def state_dict(self:UDA): return dict(unl=self.unl.state_dict(), g=self.g.get_state(), rows=self.rows, counts=self.counts)
+def state_dict(self:UDA): return Step.state_dict(self)|dict(counts=self.counts)
 
 @patch
 def load_state_dict(self:UDA, s):
-    self.unl.load_state_dict(s['unl'])
-    self.g.set_state(s['g'])
-    self.rows = s['rows']
+    Step.load_state_dict(self, s)
     self.counts.copy_(s['counts'])

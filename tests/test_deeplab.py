@@ -11,6 +11,9 @@ from deep_al_illusions.segdata import miou
 from deep_al_illusions.train import Bar, Batches, Checkpoint, learner
 
 class Toy(SimpleNamespace):
+    kind = 'segmentation'
+    def loss(self, z, y): return pixel_loss(z, y)
+    def augmentation(self, spec): return None
     def crops(self, ids, bs, n_iter, generator, labelled, whole):
         return Batches(self.x_train, self.y_train if labelled else torch.full_like(self.y_train, 255), ids, bs, n_iter, generator)
 
@@ -27,7 +30,7 @@ def toy():
 
 def seeded(o): return torch.Generator().manual_seed(sum(map(ord, o)))
 
-base = dict(lr=.03, ll_lr=0., lr_min=0., warmup=0., schedule='poly', momentum=.9, nesterov=False, wd=5e-4, device='cpu', head_rate=None)
+base = dict(lr=.03, ll_lr=0., lr_min=0., warmup=0., schedule='poly', momentum=.9, nesterov=False, wd=5e-4, device='cpu', head_rate=None, ema=0.)
 gan = dict(bs_unl=3, unlabelled='rest', confidence=.5, fm_weight=.1, st_weight=1., st_warmup=.2, d_lr=1e-3, legacy=False, control=False)
 
 def fit(toy, root, die=False, n=6, lbl=6, norm='train', precision='fp32', **kw):
@@ -36,12 +39,10 @@ def fit(toy, root, die=False, n=6, lbl=6, norm='train', precision='fp32', **kw):
     batches = Batches(toy.x_train, toy.y_train, torch.arange(lbl), 4, n, seeded('lbl'))
     m = norm_mode(build('deeplab-18-16', toy, seeded('weights')), norm)
     attach(m, toy, seeded('disc'))
-    part,bar = S4GAN(toy, spec, batches, seeded),Bar(batches, '')
+    step,bar = S4GAN(toy, spec, batches, seeded),Bar(batches, '')
     if die: bar.after_batch = lambda: batches.i==4 and stop()
-    learn = learner(m, batches, spec, [part, Checkpoint(root/'a.ckpt', batches, 0), bar])
-    learn.loss_func = pixel_loss
-    with global_random(seeded('global')): learn.fit(1)
-    return m,part.rows
+    with global_random(seeded('global')): learner(m, step, [Checkpoint(root/'a.ckpt', batches, 0), bar]).fit(1)
+    return m,step.rows
 
 def stop(): raise KeyboardInterrupt
 

@@ -23,15 +23,17 @@ kinds = {
     'uda': (dict(ssl='uda', ema=.9, iterations=12, bs=8, bs_unl=16), []),
     'joint': (dict(ssl='uda', bn='joint', tsa='log', augment='strong', unlabelled='all', iterations=12, bs=8, bs_unl=16), ['pred_loss'])}
 
+@pytest.mark.parametrize('fast', ['off', 'auto'])
 @pytest.mark.parametrize('kind', kinds)
-def test_killed_in_the_middle_equals_uninterrupted(kind, tmp_path, monkeypatch):
+def test_killed_in_the_middle_equals_uninterrupted(kind, fast, tmp_path, monkeypatch):
+    monkeypatch.setenv('DAL_FAST', fast)
     (kw,extra),task = kinds[kind],load_task('digits')
     go = lambda root: train(task, Spec(**kw), range(20), root=tmp_path/root, extra=extra)
     model,res = go('a')
     monkeypatch.setenv('DAL_CHECKPOINT_S', '0')
     plain = Bar.after_batch
     def die(self):
-        if self.batches.i==7: raise KeyboardInterrupt
+        if self.batches.i>=7: raise KeyboardInterrupt
     monkeypatch.setattr(Bar, 'after_batch', die)
     with pytest.raises(KeyboardInterrupt): go('b')
     assert len([*(tmp_path/'b').glob('*.ckpt')])==1
@@ -90,7 +92,7 @@ def test_awkward_sizes(case, strategy, ssl, runs, tmp_path, arrays):
 def test_uda_leaves_the_labelled_out_of_the_pool_unless_asked():
     task,purpose = load_task('digits'),lambda o: generator(Spec(), o)
     lbl = Batches(task.x_train, task.y_train, torch.arange(20), 8, 6, purpose('batches'))
-    ids = {o: regimes['uda'](task, Spec(ssl='uda', unlabelled=o), lbl, purpose).unl.ids.tolist() for o in ('rest', 'all')}
+    ids = {o: regimes['uda'](task, Spec(ssl='uda', unlabelled=o), lbl, purpose).streams['unl'].ids.tolist() for o in ('rest', 'all')}
     assert ids['rest']==[*range(20, 1297)] and ids['all']==[*range(1297)]
 
 def test_batch_normalisation_has_the_usual_momentum_everywhere():
