@@ -174,18 +174,25 @@ def smooth(x:Tensor)->Tensor: # As `x`
     d[:,:,1:-1,1:-1] = s.add_(x[:,:,1:-1,1:-1], alpha=4).div(13).add_(.5).byte()
     return d
 
-# %% ../nbs/02_augment.ipynb #4b3e3055
+# %% ../nbs/02_augment.ipynb #4520e0c4
 _group = dict(identity=0, shearx=1, sheary=1, translatex=1, translatey=1, rotate=1, brightness=2, posterize=2, solarize=2, invert=2,
     autocontrast=3, equalize=4, color=5, contrast=5, sharpness=6)
 
-def _tone(x, t, a):
+def _poorer(x, t, a):
+    "Grey, or its mean"
     d,n = grey(x),x.shape[2]*x.shape[3]
-    mean = (2*d.sum((2, 3), keepdim=True)+n)//(2*n)
-    return blend(torch.where(t.flat[a][:,None,None,None], mean, d), x, t.tone[a][:,None,None,None])
+    return torch.where(t.flat[a][:,None,None,None], (2*d.sum((2, 3), keepdim=True)+n)//(2*n), d)
 
 _do = [lambda x,t,a: take(x, t.src[a], t.fill), lambda x,t,a: remap(x, t.lut[a][:,None]),
     lambda x,t,a: remap(x, stretched(x, t.group[a]==3)), lambda x,t,a: remap(x, equalized(x, t.group[a]==4)),
-    _tone, lambda x,t,a: blend(smooth(x), x, t.sharp[a][:,None,None,None])]
+    lambda x,t,a: blend(_poorer(x, t, a), x, t.gain[a][:,None,None,None]), lambda x,t,a: blend(smooth(x), x, t.gain[a][:,None,None,None])]
+
+# %% ../nbs/02_augment.ipynb #829a9c44
+def _at_once(x, t, a):
+    "The actions `a`, over all samples"
+    x,g = take(x, t.src[a], t.fill),t.group[a][:,None,None]
+    x = remap(x, torch.where(g==3, stretched(x, t.group[a]==3), torch.where(g==4, equalized(x, t.group[a]==4), t.lut[a][:,None])))
+    return blend(torch.where(g[...,None]==6, smooth(x), _poorer(x, t, a)), x, t.gain[a][:,None,None,None])
 
 # %% ../nbs/02_augment.ipynb #c995df7e
 _kinds = dict(shear=('shearx', 'sheary'), translate=('translatex', 'translatey'))
@@ -208,7 +215,7 @@ class Policy(Augment):
         self.p = torch.tensor([[p for _,p,_ in row] for row in rows])
     __repr__ = basic_repr('fill,skip')
 
-# %% ../nbs/02_augment.ipynb #176d22f8
+# %% ../nbs/02_augment.ipynb #49b24ee9
 @patch
 def draw(self:Policy, shape, generator)->Tensor: # B x steps, positions in `acts`
     "Actions for each sample and step"
@@ -223,12 +230,12 @@ def draw(self:Policy, shape, generator)->Tensor: # B x steps, positions in `acts
 def tables(self:Policy, size, device):
     "What the groups need to know of each action at this image size"
     ops,v = [a[0] for a in self.acts],[s*magnitude(op, k, self.bins, size) for op,k,s in self.acts]
-    gain = lambda group: torch.tensor([1+m if _group[op]==group else 1. for op,m in zip(ops, v)])
-    t = dict(group=torch.tensor([_group[op] for op in ops]), tone=gain(5), sharp=gain(6), flat=torch.tensor([op=='contrast' for op in ops]),
+    gain = torch.tensor([1+m if _group[op] in (5, 6) else 1. for op,m in zip(ops, v)])
+    t = dict(group=torch.tensor([_group[op] for op in ops]), gain=gain, flat=torch.tensor([op=='contrast' for op in ops]),
         src=torch.stack([sources(op, m, size) for op,m in zip(ops, v)]), lut=torch.stack([new_values(op, m) for op,m in zip(ops, v)]))
     return SimpleNamespace(fill=self.fill, **{k: o.to(device) for k,o in t.items()})
 
-# %% ../nbs/02_augment.ipynb #ece56c2f
+# %% ../nbs/02_augment.ipynb #d9e9d9c6
 @patch
 def apply(self:Policy,
     x:Tensor, # B x 3 x H x W
@@ -240,8 +247,7 @@ def apply(self:Policy,
     if key not in self._at: self._at[key] = self.tables(*key)
     t,x = self._at[key],x.clone(memory_format=torch.contiguous_format)
     for a in acts.unbind(1):
-        if x.is_cuda if dense is None else dense:
-            for f in _do: x = f(x, t, a)
+        if x.is_cuda if dense is None else dense: x = _at_once(x, t, a)
         else:
             group = t.group[a]
             _,*rows = group.argsort().split(group.bincount(minlength=7).tolist())
