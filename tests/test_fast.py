@@ -1,5 +1,5 @@
 "The four ways to carry out a training agree, alone and side by side, and a GPU's rules are kept where there is none"
-import os,signal,subprocess,sys,threading,_thread
+import gc,itertools,os,signal,subprocess,sys,threading,weakref,_thread
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from types import SimpleNamespace
@@ -210,3 +210,279 @@ def test_views_on_a_gpu_ask_for_nothing(dice):
         with OnDevice('cuda') as seen: v = views([chain, chain], x, dice)
         assert [(o.shape, o.dtype, o.device) for o in v]==[(x.shape, x.dtype, x.device)]*2 and len(seen.names)>100
         with pytest.raises(Exception, match='bincount|tolist|scalar|Dynamic'): chain[0].apply(x[0], chain[0].draw(x[0].shape, dice), dense=False)
+
+class Tape(TorchDispatchMode):
+    "Stands in for a CUDA graph: notes operations and the tensors they work on; carries out none of them until `replay`"
+    made = []
+    def __init__(self, fails=None):
+        super().__init__()
+        self.fails,self.ops,self.old,self.new,self.replays = fails,[],{},{},0
+        self.made.append(self)
+    def __torch_dispatch__(self, f, types, args=(), kwargs=None):
+        if f.overloadpacket.__name__=='_local_scalar_dense' or len(self.ops)==self.fails: raise RuntimeError('operation not permitted when stream is capturing')
+        kwargs = kwargs or {}
+        for o in tensors((args, kwargs)):
+            if at(o) not in {*self.new, *self.old}: self.old[at(o)] = o,o.untyped_storage().clone()
+        out = f(*args, **kwargs)
+        self.new |= {at(o): o for o in tensors(out) if at(o) not in self.old}
+        self.ops.append((f, args, kwargs, out))
+        return out
+    def undo(self):
+        for o,was in self.old.values(): o.untyped_storage().copy_(was)
+    def replay(self):
+        self.replays += 1
+        with torch.no_grad():
+            for f,args,kwargs,out in self.ops:
+                for a,b in zip(tensors(out), tensors(f(*args, **kwargs))): at(a)==at(b) or a.detach().copy_(b.detach())
+
+def tensors(o): return [o for o in tree_leaves(o) if isinstance(o, torch.Tensor)]
+def at(o): return o.untyped_storage().data_ptr()
+
+@contextmanager
+def recording(tape, stream, capture_error_mode):
+    "Stands in for `torch.cuda.graph`"
+    assert capture_error_mode=='thread_local'
+    try:
+        with tape: yield
+    finally: tape.undo()
+
+def test_the_tape_keeps_addresses_and_numbers():
+    tape,x,y,lr = Tape(),torch.ones(2),torch.zeros(2),2.
+    with recording(tape, None, 'thread_local'):
+        z = x*lr
+        y.add_(z[0])
+    lr = 3.
+    assert y.tolist()==[0, 0]
+    x.fill_(5.)
+    tape.replay()
+    assert z.tolist()==[10, 10] and y.tolist()==[10, 10]
+    with pytest.raises(RuntimeError, match='not permitted'),recording(Tape(), None, 'thread_local'): x.sum().item()
+
+@pytest.fixture
+def graphs(monkeypatch):
+    "A device that records; where it is told to fail, the operation at which it does"
+    tell = SimpleNamespace(fails=None, tapes=[])
+    monkeypatch.setattr(Tape, 'made', tell.tapes)
+    monkeypatch.setattr(torch.cuda, 'CUDAGraph', lambda: Tape(tell.fails))
+    monkeypatch.setattr(torch.cuda, 'graph', recording)
+    monkeypatch.setattr(torch.cuda, 'current_stream', lambda *_: None)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(fast, 'compiler', lambda device: False)
+    monkeypatch.setattr(Engine, 'most', 3)
+    rate = Schedule.rate
+    monkeypatch.setattr(Schedule, 'rate', lambda *args: float(np.float32(rate(*args))))
+    tell.go = lambda how: monkeypatch.setattr(training, 'path_for', lambda *_: how)
+    return tell
+
+def both(kind, graphs, tmp_path, n=87, **kw):
+    "The same training eagerly and captured; the sizes that were replayed"
+    graphs.go('compiled')
+    a = trained(kind, tmp_path/'eager', n, **kw)
+    graphs.go('captured')
+    return a,trained(kind, tmp_path/'captured', n, **kw)
+
+@pytest.mark.parametrize('kind', kinds)
+def test_captured_equals_eager(kind, graphs, tmp_path):
+    same(*both(kind, graphs, tmp_path))
+    tape, = graphs.tapes
+    assert tape.replays==((87-3)//3 if 'uda' not in str(kinds[kind]) else 19)
+
+def test_iterations_are_warm_ups_chunks_and_a_rest(graphs, tmp_path, monkeypatch):
+    sizes,call = [],Engine.__call__
+    monkeypatch.setattr(Captured, '__call__', lambda self, rows, rates, call=Captured.__call__: sizes.append(len(rates)) or call(self, rows, rates))
+    both('strong', graphs, tmp_path, 14)
+    assert sizes==[1, 1, 1, 3, 3, 3, 1, 1]
+    assert call is Engine.__call__ and graphs.tapes[0].replays==3
+
+@pytest.mark.parametrize('n', [1, 2, 3, 4, 5])
+def test_a_training_too_short_to_record(n, graphs, tmp_path):
+    same(*both('uda', graphs, tmp_path, n))
+    assert not graphs.tapes
+
+@pytest.mark.parametrize('fails', [0, 700])
+@pytest.mark.parametrize('kind', ['uda', 'joint'])
+def test_a_recording_that_fails_changes_nothing(kind, fails, graphs, tmp_path):
+    graphs.fails = fails
+    with pytest.warns(UserWarning, match='not captured: operation not permitted .* set fast=off') as said: same(*both(kind, graphs, tmp_path))
+    assert len([o for o in said if 'captured' in str(o.message)])==1 and len(graphs.tapes)==1 and not graphs.tapes[0].replays
+
+def test_a_loss_that_asks_for_a_number_is_not_recorded(graphs, tmp_path, monkeypatch):
+    after = Step.after
+    monkeypatch.setattr(Step, 'after', lambda self, model, b, seen: next(model.parameters()).detach().sum().item()>1e9 or after(self, model, b, seen))
+    with pytest.warns(UserWarning, match='not captured'): same(*both('strong', graphs, tmp_path, 14))
+
+def test_a_number_of_python_that_is_recorded_is_noticed(graphs, tmp_path, monkeypatch):
+    one,i = Engine.one,itertools.cycle(range(1, 15))
+    monkeypatch.setattr(Engine, 'one', lambda self, row, rates: one(self, row, [.001*next(i) for _ in rates]))
+    a,b = both('strong', graphs, tmp_path, 14)
+    assert weights(a[0])!=weights(b[0])
+
+@pytest.mark.parametrize('kind', ['strong', 'joint'])
+def test_captured_can_be_stopped_and_continued(kind, graphs, tmp_path, monkeypatch):
+    monkeypatch.setenv('DAL_CHECKPOINT_S', '0')
+    whole,_ = both(kind, graphs, tmp_path, 62)
+    plain = Bar.after_batch
+    for stop in 2, 20, 47:
+        def die(self): stop<=self.batches.i and stopped()
+        monkeypatch.setattr(Bar, 'after_batch', die)
+        with pytest.raises(KeyboardInterrupt): trained(kind, tmp_path/'again', 62)
+    monkeypatch.setattr(Bar, 'after_batch', plain)
+    same(whole, trained(kind, tmp_path/'again', 62))
+
+def stopped(): raise KeyboardInterrupt
+
+def threads(): return {o for o in threading.enumerate() if o.is_alive()}
+
+@pytest.mark.parametrize('kind', ['strong', 'joint'])
+def test_members_side_by_side_equal_those_alone(kind, tmp_path):
+    task,(kw,extra) = load_task('digits'),kinds[kind]
+    was = torch.get_rng_state()
+    go = lambda root, m: train(task, Spec(iterations=30, **kw), range(20), 0, m, tmp_path/root, extra)
+    alone = [go('alone', m) for m in range(3)]
+    for a,b in zip(alone, together([partial(go, 'beside', m) for m in range(3)], 2)): same(a, b)
+    assert len({weights(o[0]) for o in alone})==3 and torch.equal(was, torch.get_rng_state())
+
+def test_a_run_is_the_same_side_by_side(tmp_path, monkeypatch):
+    spec,res = Spec(strategy='ens_varr', members=3, cycles=1, iterations=20, ssl='uda', **small),[]
+    monkeypatch.setattr('deep_al_illusions.loop.together', lambda fs, n: res.append(n) or together(fs, n))
+    def go(n):
+        monkeypatch.setenv('DAL_AT_ONCE', str(n))
+        was = torch.get_rng_state()
+        folder = run(spec, tmp_path/str(n), say=lambda o: None)
+        assert torch.equal(was, torch.get_rng_state())
+        with np.load(folder/'picks.npz') as z: ids = z['ids'].tolist()
+        seconds = ['train_s', 'score_s', 'eval_s']
+        pts = {o.name: torch.load(o, weights_only=True)['model'] for o in (tmp_path/str(n)/'trainings').glob('*.pt')}
+        return ids,pd.read_csv(folder/'cycles.csv').drop(columns=seconds).to_csv(),{k: digest(*o.values()) for k,o in pts.items()},pd.read_csv(folder/'diagnostics.csv').to_csv()
+    one,two = go(1),go(2)
+    assert one==two and res==[1, 1, 2, 2] and len(one[2])==4
+
+@pytest.mark.parametrize('at', [0, 1])
+def test_ctrl_c_stops_all_members_and_is_made_up_for(at, tmp_path, monkeypatch):
+    monkeypatch.setenv('DAL_CHECKPOINT_S', '0')
+    task,spec,plain,was = load_task('digits'),Spec(iterations=30, bs=8),Bar.after_batch,threads()
+    go = lambda root, m: train(task, spec, range(20), 0, m, tmp_path/root)
+    def press(self):
+        plain(self)
+        if self.batches.i>=10: _thread.interrupt_main()
+    monkeypatch.setattr(Bar, 'after_batch', press)
+    old = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt): together([partial(go, 'beside', m) for m in (0, 1)], 2)
+    finally: signal.signal(signal.SIGINT, old)
+    assert threads()==was and fast.alone()
+    monkeypatch.setattr(Bar, 'after_batch', plain)
+    assert [*(tmp_path/'beside').glob('*.ckpt')] and not [*(tmp_path/'beside').glob('*.pt')]
+    for a,b in zip(together([partial(go, 'beside', m) for m in (0, 1)], 2), [go('alone', m) for m in (0, 1)]): same(a, b)
+
+def test_members_that_wait_do_not_begin_after_ctrl_c(monkeypatch):
+    begun,old = [],signal.signal(signal.SIGINT, signal.default_int_handler)
+    def job(i):
+        begun.append(i)
+        if i==0: _thread.interrupt_main()
+        fast._mine.stop.wait(5)
+        fast.go_on()
+    try:
+        with pytest.raises(KeyboardInterrupt): together([partial(job, i) for i in range(6)], 2)
+    finally: signal.signal(signal.SIGINT, old)
+    assert sorted(begun)==[0, 1]
+
+def test_an_error_of_a_member_is_raised(tmp_path, monkeypatch):
+    task,spec,plain = load_task('digits'),Spec(iterations=12, bs=8),Bar.after_batch
+    def fail(self):
+        if '1,' in self.desc: raise ZeroDivisionError('member 1')
+        plain(self)
+    monkeypatch.setattr(Bar, 'after_batch', fail)
+    go = lambda m: train(task, spec, range(20), m, 0, tmp_path)
+    with pytest.raises(ZeroDivisionError, match='member 1'): together([partial(go, m) for m in range(3)], 2)
+    assert len([*tmp_path.glob('*.pt')])==2
+    monkeypatch.setattr(Bar, 'after_batch', plain)
+    assert len(together([partial(go, m) for m in range(3)], 2))==3
+
+class Drops(WideResNet):
+    def __init__(self, n):
+        super().__init__(10, 1, n)
+        self.drop = torch.nn.Dropout(.5)
+    def forward(self, x): return self.head(self.drop(self.features(x)))
+
+class DropsUnseen(WideResNet):
+    def __init__(self, n): super().__init__(10, 1, n)
+    def forward(self, x): return self.head(F.dropout(self.features(x), .5, self.training))
+
+@pytest.mark.parametrize('net', [Drops, DropsUnseen])
+def test_networks_that_draw_are_trained_one_at_a_time(net, monkeypatch):
+    monkeypatch.setitem(models, 'drops', net)
+    monkeypatch.setenv('DAL_AT_ONCE', '2')
+    spec = Spec(strategy='ens_varr', members=2)
+    assert beside_of(load_task('digits'), spec)==2
+    assert beside_of(load_task('digits'), Spec(strategy='ens_varr', members=2, model='drops'))==1
+    assert beside_of(load_task('digits'), Spec())==1
+
+def test_half_precision_does_not_depend_on_other_threads(tmp_path, monkeypatch):
+    task,spec = load_task('digits'),Spec(ssl='uda', iterations=3, precision='bf16', **small)
+    a = train(task, spec, range(20), root=tmp_path/'a')
+    def beside():
+        with torch.autocast('cpu', torch.bfloat16): pass
+    features = WideResNet.features
+    def disturbed(self, x):
+        t = threading.Thread(target=beside)
+        t.start()
+        t.join()
+        return features(self, x)
+    monkeypatch.setattr(WideResNet, 'features', disturbed)
+    same(a, train(task, spec, range(20), root=tmp_path/'b'))
+
+def test_nothing_of_a_training_is_kept(tmp_path, monkeypatch):
+    made,init = [],Engine.__init__
+    def noted(self, *args, **kw):
+        init(self, *args, **kw)
+        made.append(weakref.ref(self))
+    monkeypatch.setattr(Engine, '__init__', noted)
+    gc.collect()
+    gc.disable()
+    try: trained('uda', tmp_path, 2)
+    finally: gc.enable()
+    assert len(made)==1 and made[0]() is None
+
+def test_how_many_at_once(monkeypatch):
+    monkeypatch.setattr(os, 'cpu_count', lambda: 4)
+    assert [at_once('cpu', 5), at_once('cuda', 5), at_once('cpu', 1)]==[4, 5, 1]
+    monkeypatch.setenv('DAL_THREADS', '8')
+    assert at_once('cpu', 5)==1
+    monkeypatch.setenv('DAL_AT_ONCE', '3')
+    assert [at_once('cpu', 5), at_once('cuda', 2)]==[3, 2]
+
+def test_a_path_that_does_not_exist_is_named(monkeypatch, cli):
+    by('nonsense', monkeypatch)
+    with pytest.raises(InputError, match="unknown fast 'nonsense'; known: auto, off, compile"): settings()
+    r = cli('dal-run', '--iterations', 1)
+    assert r.returncode and r.stderr.strip().count('\n')==0 and "unknown fast 'nonsense'" in r.stderr
+
+def test_only_what_changes_digits_is_in_the_name(monkeypatch):
+    def key(how, there=True):
+        by(how, monkeypatch)
+        monkeypatch.setattr(fast, 'compiler', lambda device: there)
+        return training_key(load_task('digits'), Spec(), [1])
+    assert key('off')==key('auto')==key('compile', False)!=key('compile')
+
+@pytest.mark.parametrize('most', [1, 7, 100])
+def test_predictions_that_do_not_fit_are_made_in_parts(most):
+    task,seen = load_task('digits'),[]
+    model = build('wrn-10-1', task, generator(Spec(), 'weights')).train()
+    want = [torch.cat(o) for o in zip(*predict(model, task.x_test[:100], bs=100))]
+    features = model[1].features
+    def small(x):
+        if len(x)>most: raise torch.OutOfMemoryError('no room')
+        seen.append(len(x))
+        return features(x)
+    model[1].features = small
+    got = [torch.cat(o) for o in zip(*predict(model, task.x_test[:100], bs=100))]
+    assert sum(seen)==100 and max(seen)<=most<2*max(seen)+1 and model.training
+    for a,b in zip(want, got): torch.testing.assert_close(a, b)
+
+def test_predictions_for_which_there_is_no_room_at_all():
+    model = build('wrn-10-1', load_task('digits'), generator(Spec(), 'weights')).train()
+    def full(x): raise torch.OutOfMemoryError('no room')
+    model[1].features = full
+    with pytest.raises(torch.OutOfMemoryError): [*predict(model, load_task('digits').x_test[:4])]
+    assert model.training
