@@ -1,6 +1,6 @@
 "The four ways to carry out a training agree, alone and side by side, and a GPU's rules are kept where there is none"
-import gc,itertools,os,signal,subprocess,sys,threading,weakref,_thread
-from contextlib import contextmanager, nullcontext
+import gc,itertools,os,signal,subprocess,sys,threading,weakref
+from contextlib import contextmanager
 from functools import partial
 from types import SimpleNamespace
 
@@ -13,10 +13,10 @@ from deep_al_illusions import augment, fast, train as training
 from deep_al_illusions.augment import strong, views
 from deep_al_illusions.core import InputError, Spec, digest, generator, settings
 from deep_al_illusions.data import load_task
-from deep_al_illusions.fast import Captured, Engine, at_once, compiler, own_stream, path_for, together
+from deep_al_illusions.fast import Captured, Engine, at_once, compiler, path_for, together
 from deep_al_illusions.loop import beside_of, run
 from deep_al_illusions.models import WideResNet, build, models, predict
-from deep_al_illusions.train import Bar, Schedule, Step, extras, groups, make_step, new_model, sgd, train, training_key
+from deep_al_illusions.train import Bar, Schedule, Step, groups, make_step, new_model, train, training_key
 
 @pytest.fixture(autouse=True)
 def on_the_cpu(monkeypatch):
@@ -92,6 +92,16 @@ def test_members_share_what_was_compiled(tmp_path, monkeypatch):
     counters.clear()
     together([partial(go, m) for m in (1, 2)], 2)
     assert not counters['stats']
+
+@pytest.mark.skipif(not compiler('cpu'), reason='no C++ compiler, or no headers of Python')
+def test_a_gradient_that_cannot_be_compiled_is_told_and_the_training_goes_on(tmp_path, monkeypatch):
+    a = trained('strong', tmp_path/'a', 4, bs=9)
+    by('compile', monkeypatch)
+    import torch._inductor.compile_fx as compile_fx
+    def fail(*args, **kw): raise RuntimeError('no such instruction')
+    monkeypatch.setattr(compile_fx, 'compile_fx_backward', fail)
+    with pytest.warns(UserWarning, match='not compiled: '): b = trained('strong', tmp_path/'b', 4, bs=9)
+    assert gap(a[0], b[0])<1e-4
 
 @pytest.mark.parametrize('lack', ['compiler', 'headers'])
 def test_without_a_compiler_the_plain_arithmetic_runs(lack, tmp_path, monkeypatch):
@@ -331,7 +341,8 @@ def test_captured_can_be_stopped_and_continued(kind, graphs, tmp_path, monkeypat
 
 def stopped(): raise KeyboardInterrupt
 
-def threads(): return {o for o in threading.enumerate() if o.is_alive()}
+def ctrl_c(): signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+def workers(): return [o for o in threading.enumerate() if 'Pool' in o.name]
 
 @pytest.mark.parametrize('kind', ['strong', 'joint'])
 def test_members_side_by_side_equal_those_alone(kind, tmp_path):
@@ -357,29 +368,29 @@ def test_a_run_is_the_same_side_by_side(tmp_path, monkeypatch):
     one,two = go(1),go(2)
     assert one==two and res==[1, 1, 2, 2] and len(one[2])==4
 
-@pytest.mark.parametrize('at', [0, 1])
-def test_ctrl_c_stops_all_members_and_is_made_up_for(at, tmp_path, monkeypatch):
+def test_ctrl_c_stops_all_members_and_is_made_up_for(tmp_path, monkeypatch):
     monkeypatch.setenv('DAL_CHECKPOINT_S', '0')
-    task,spec,plain,was = load_task('digits'),Spec(iterations=30, bs=8),Bar.after_batch,threads()
+    task,spec,plain,was = load_task('digits'),Spec(iterations=200, bs=8),Bar.after_batch,workers()
     go = lambda root, m: train(task, spec, range(20), 0, m, tmp_path/root)
     def press(self):
         plain(self)
-        if self.batches.i>=10: _thread.interrupt_main()
+        if self.batches.i>=10: ctrl_c()
     monkeypatch.setattr(Bar, 'after_batch', press)
     old = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt): together([partial(go, 'beside', m) for m in (0, 1)], 2)
     finally: signal.signal(signal.SIGINT, old)
-    assert threads()==was and fast.alone()
+    assert workers()==was and fast.alone()
     monkeypatch.setattr(Bar, 'after_batch', plain)
     assert [*(tmp_path/'beside').glob('*.ckpt')] and not [*(tmp_path/'beside').glob('*.pt')]
     for a,b in zip(together([partial(go, 'beside', m) for m in (0, 1)], 2), [go('alone', m) for m in (0, 1)]): same(a, b)
 
 def test_members_that_wait_do_not_begin_after_ctrl_c(monkeypatch):
-    begun,old = [],signal.signal(signal.SIGINT, signal.default_int_handler)
+    begun,two,old = [],threading.Barrier(2),signal.signal(signal.SIGINT, signal.default_int_handler)
     def job(i):
         begun.append(i)
-        if i==0: _thread.interrupt_main()
+        if i<2: two.wait(5)
+        if i==0: ctrl_c()
         fast._mine.stop.wait(5)
         fast.go_on()
     try:
@@ -419,18 +430,17 @@ def test_networks_that_draw_are_trained_one_at_a_time(net, monkeypatch):
     assert beside_of(load_task('digits'), Spec())==1
 
 def test_half_precision_does_not_depend_on_other_threads(tmp_path, monkeypatch):
-    task,spec = load_task('digits'),Spec(ssl='uda', iterations=3, precision='bf16', **small)
-    a = train(task, spec, range(20), root=tmp_path/'a')
+    "What autocast has cast is kept for all threads together, until one of them leaves its block"
+    spec,features = Spec(ssl='uda', iterations=3, precision='bf16', confidence=0., lr=.01, warmup=0., **small),WideResNet.features
+    a = train(load_task('digits'), spec, range(20), root=tmp_path/'a')
     def beside():
         with torch.autocast('cpu', torch.bfloat16): pass
-    features = WideResNet.features
     def disturbed(self, x):
-        t = threading.Thread(target=beside)
-        t.start()
-        t.join()
+        if self.training: together([beside, beside], 2)
         return features(self, x)
     monkeypatch.setattr(WideResNet, 'features', disturbed)
-    same(a, train(task, spec, range(20), root=tmp_path/'b'))
+    b = train(load_task('digits'), spec, range(20), root=tmp_path/'b')
+    assert gap(a[0], b[0])==0
 
 def test_nothing_of_a_training_is_kept(tmp_path, monkeypatch):
     made,init = [],Engine.__init__
