@@ -1,5 +1,6 @@
 "The four ways to carry out a training agree, alone and side by side, and a GPU's rules are kept where there is none"
 import gc,itertools,os,signal,subprocess,sys,threading,weakref
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from types import SimpleNamespace
@@ -370,11 +371,11 @@ def test_a_run_is_the_same_side_by_side(tmp_path, monkeypatch):
 
 def test_ctrl_c_stops_all_members_and_is_made_up_for(tmp_path, monkeypatch):
     monkeypatch.setenv('DAL_CHECKPOINT_S', '0')
-    task,spec,plain,was = load_task('digits'),Spec(iterations=200, bs=8),Bar.after_batch,workers()
+    task,spec,plain,was,pressed = load_task('digits'),Spec(iterations=200, bs=8),Bar.after_batch,workers(),[]
     go = lambda root, m: train(task, spec, range(20), 0, m, tmp_path/root)
     def press(self):
         plain(self)
-        if self.batches.i>=10: ctrl_c()
+        if self.batches.i>=10 and not pressed: pressed.append(ctrl_c())
     monkeypatch.setattr(Bar, 'after_batch', press)
     old = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -390,13 +391,23 @@ def test_members_that_wait_do_not_begin_after_ctrl_c(monkeypatch):
     def job(i):
         begun.append(i)
         if i<2: two.wait(5)
-        if i==0: ctrl_c()
+        if i==0: threading.Timer(.3, ctrl_c).start()
         fast._mine.stop.wait(5)
         fast.go_on()
     try:
         with pytest.raises(KeyboardInterrupt): together([partial(job, i) for i in range(6)], 2)
     finally: signal.signal(signal.SIGINT, old)
     assert sorted(begun)==[0, 1]
+
+def test_ctrl_c_while_members_begin(monkeypatch):
+    told,begun,submit = [],[],ThreadPoolExecutor.submit
+    def press(self, *args):
+        if begun: raise KeyboardInterrupt
+        begun.append(1)
+        return submit(self, *args)
+    monkeypatch.setattr(ThreadPoolExecutor, 'submit', press)
+    with pytest.raises(KeyboardInterrupt): together([lambda: told.append(fast._mine.stop.wait(3))]*2, 2)
+    assert told==[True]
 
 def test_an_error_of_a_member_is_raised(tmp_path, monkeypatch):
     task,spec,plain = load_task('digits'),Spec(iterations=12, bs=8),Bar.after_batch
@@ -496,3 +507,17 @@ def test_predictions_for_which_there_is_no_room_at_all():
     model[1].features = full
     with pytest.raises(torch.OutOfMemoryError): [*predict(model, load_task('digits').x_test[:4])]
     assert model.training
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU')
+@pytest.mark.parametrize('kind', kinds)
+def test_captured_on_a_gpu(kind, tmp_path, monkeypatch, recwarn):
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+    monkeypatch.setattr(Engine, 'most', 3)
+    graphs,record = [],Captured.record
+    monkeypatch.setattr(Captured, 'record', lambda self, rows: graphs.append(record(self, rows)) or graphs[-1])
+    (kw,extra),task = kinds[kind],load_task('digits')
+    go = lambda m: train(task, Spec(iterations=87, lr=.001, warmup=0., device='cuda', precision='fp32', **kw), range(20), 0, m, tmp_path, extra)
+    quick = together([partial(go, m) for m in range(3)], 3)
+    assert graphs==[True]*3 and not [o for o in recwarn if 'set fast=off' in str(o.message)]
+    by('off', monkeypatch)
+    for m,(model,res) in enumerate(quick): assert gap(model, go(m)[0])<1e-2
