@@ -6,8 +6,8 @@
 __all__ = ['notes', 'columns', 'ledger_columns', 'identity', 'needs_of', 'networks', 'check', 'Picks', 'finished', 'Part',
            'buy_next', 'beside_of', 'run', 'first_digest', 'load_runs', 'load_notes']
 
-# %% ../nbs/09_loop.ipynb #9a01f358
-import csv,io,time,zipfile
+# %% ../nbs/09_loop.ipynb #595642a0
+import csv,gc,io,time,zipfile
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -218,7 +218,34 @@ def _audit(model, task, pool, before, offered, spec, g):
     had = torch.cat([new, left])
     return dict(class_divergence=class_divergence(task.classes_of(new), task.classes_of(had)), by_chance=task.chance_of(had, len(new), g), told_apart=apart)
 
-# %% ../nbs/09_loop.ipynb #7e89fad4
+# %% ../nbs/09_loop.ipynb #28f5363e
+def _side_by_side(jobs, n):
+    "What the jobs return, n at a time, or one at a time where a GPU has not the memory for n"
+    try: return together(jobs, n)
+    except torch.OutOfMemoryError:
+        if n==1: raise
+    warn(f'{n} trainings at a time do not fit into the memory of the GPU; going on with one (at_once=1)')
+    gc.collect()
+    torch.cuda.empty_cache()
+    return together(jobs, 1)
+
+def _trained(task, spec, lbl, cycle, member, root, extra, tell):
+    "A member, and what `train` says of it"
+    model,res = train(task, spec, lbl, cycle, member, root, extra, tell)
+    tell(1, res['train_s'])
+    return model,res
+
+def beside_of(task, spec): # How many
+    "Members of the ensemble of a run that are trained side by side: not those that draw random numbers on the way"
+    if networks(spec)<2 or task.kind!='classification': return 1
+    model = new_model(task, spec, lambda o: torch.Generator())
+    with untouched(),torch.no_grad():
+        was = torch.get_rng_state()
+        model(task.x_train[:2].cpu())
+        draws = not torch.equal(was, torch.get_rng_state())
+    return 1 if draws else at_once(spec.device, networks(spec))
+
+# %% ../nbs/09_loop.ipynb #64254d54
 def _cycles(spec, task, folder, say, tables):
     "Fill `tables` and yield after each training and purchase"
     root,n,(needs,extra),beside = folder.parent/'trainings',len(task.costs),needs_of(spec),beside_of(task, spec)
@@ -230,7 +257,7 @@ def _cycles(spec, task, folder, say, tables):
     for c in range(spec.cycles+1):
         buys = c<spec.cycles and c+1 not in picks.rows
         jobs = [partial(_trained, task, spec, pool.lbl, c, m, root, extra, live.of(c, m)) for m in range(networks(spec) if buys else 1)]
-        (model,res),*more = together(jobs, beside)
+        (model,res),*more = _side_by_side(jobs, beside)
         row = dict(cycle=c, units=len(pool), cost=pool.cost)|{k: res[k] for k in columns[3:] if k in res}|dict(score_s=0.)
         tables['cycles.csv'].append({k: row[k] for k in columns})
         tables['diagnostics.csv'] += [dict(cycle=c)|r for r in res['diagnostics']]
@@ -244,24 +271,12 @@ def _cycles(spec, task, folder, say, tables):
             pool = Pool(n, pool.lbl+new, pool.cost+task.costs[new].sum().item())
         else:
             pool,scores,note = buy_next(model, task, pool, spec, c, [m for m,_ in more])
-            picks.add(c+1, pool.lbl[-len(scores):], scores, members_s=sum(r['train_s'] for _,r in more), **note)
+            picks.add(c+1, pool.lbl[-len(scores):], scores, members_s=sum(r['train_s'] for _,r in more)/beside, **note)
         tables['ledger.csv'] += task.ledger(c+1, pool.lbl[had:])
         task.keep_panels(model, spec, folder, c, pool.lbl[had:])
         note = picks.notes[c+1]
         tables['cycles.csv'][-1] |= dict(train_s=res['train_s']+note['members_s'], score_s=note['score_s'])
         tables['audit.csv'].append(dict(cycle=c+1)|{k: note[k] for k in notes[2:]})
-
-def _trained(task, spec, lbl, cycle, member, root, extra, tell):
-    "A member, and what `train` says of it"
-    model,res = train(task, spec, lbl, cycle, member, root, extra, tell)
-    tell(1, res['train_s'])
-    return model,res
-
-def beside_of(task, spec): # How many
-    "Members of the ensemble of a run that are trained side by side: not those that draw random numbers on the way"
-    if networks(spec)<2 or task.kind!='classification': return 1
-    draws = any('Dropout' in type(o).__name__ for o in new_model(task, spec, lambda o: torch.Generator(), needs_of(spec)[1]).modules())
-    return 1 if draws else at_once(spec.device, networks(spec))
 
 # %% ../nbs/09_loop.ipynb #73f1730e
 @contextmanager

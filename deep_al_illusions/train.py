@@ -143,11 +143,11 @@ class Step:
         b = self.views({k: v[None] for k,v in batch.items()}, gens)
         return self.total(model, {k: v[0] for k,v in b.items()})
 
-# %% ../nbs/05_train.ipynb #81abc831
+# %% ../nbs/05_train.ipynb #7516eaf3
 @patch
 def total(self:Step, model, b): # Scalar; dict of tensors without a gradient
     "The whole loss of a batch of views"
-    with torch.autocast(self.spec.device, torch.bfloat16, enabled=self.spec.precision=='bf16'):
+    with torch.autocast(self.spec.device, torch.bfloat16, enabled=self.spec.precision=='bf16', cache_enabled=False):
         loss,seen = self.loss(model, b)
         for o in self.more: loss = loss+o.loss(model, b, seen)
     return loss,{k: seen[k].detach() for k in self.keeps}
@@ -165,7 +165,7 @@ def after(self:Step, model, b, seen):
         if v.is_floating_point(): self.avg[k].lerp_(v, b['decay'])
         else: self.avg[k].copy_(v)
 
-# %% ../nbs/05_train.ipynb #c09ee04c
+# %% ../nbs/05_train.ipynb #c5a4afb4
 @patch
 def next(self:Step, k): # Dict of tensors k x …
     "The batches of the next k iterations, before augmentation"
@@ -178,6 +178,12 @@ def next(self:Step, k): # Dict of tensors k x …
 def ahead(self:Step): # Iterations until the next note, or the end
     i,n = self.lbl.i,self.lbl.n_iter
     return (-(-(i*20//n+1)*n//20) if self.marks else n)-i
+
+# %% ../nbs/05_train.ipynb #761f9eb9
+@patch(as_prop=True)
+def chunk(self:Step): # Iterations of a recording, so that few are left over before a note
+    gap = max(1, self.lbl.n_iter//20 if self.marks else self.lbl.n_iter)
+    return max(range(min(5, gap), min(10, gap)+1), key=lambda k: (gap//k*k, k))
 
 @patch
 def due(self:Step, k): return self.lbl.i*20//self.lbl.n_iter>(self.lbl.i-k)*20//self.lbl.n_iter # After the last k iterations
@@ -211,7 +217,7 @@ def load_state_dict(self:Step, s):
     self.rows = s['rows']
     if self.avg: self.avg = {k: v.to(self.avg[k].device) for k,v in s['avg'].items()}
 
-# %% ../nbs/05_train.ipynb #8422e219
+# %% ../nbs/05_train.ipynb #0eece8cc
 class Whole(torch.nn.Module):
     "A network and the step that trains it: a batch in, loss and notes out"
     def __init__(self, net, step):
@@ -220,7 +226,7 @@ class Whole(torch.nn.Module):
     def forward(self, b): return self.step(self.net, b, self.step.gens)
 
 class Chunks:
-    "The batches of a training, as many at a go as `fits` allows and 64 MB hold"
+    "The batches of a training, as many at a go as `fits` allows and 32 MB hold"
     def __init__(self, step, fits): self.step,self.fits = step,fits
     def __len__(self): return len(self.step.lbl)
     def to(self, device): return self
@@ -228,10 +234,10 @@ class Chunks:
         most = 1
         while n := min(self.step.ahead(), len(self)):
             b = self.step.next(self.fits(n, most))
-            most = max(1, 2**26*len(b['lbl'])//sum(o.nbytes for o in b.values()))
+            most = max(1, 2**25*len(b['lbl'])//sum(o.nbytes for o in b.values()))
             yield b,b['lbl_y']
 
-# %% ../nbs/05_train.ipynb #b7a22254
+# %% ../nbs/05_train.ipynb #ca550e1e
 class Iterate(Callback):
     "Carry out the iterations of a batch of the Learner: one by the Learner, or several by an engine"
     order,run_valid = 30,False
@@ -240,8 +246,8 @@ class Iterate(Callback):
     def before_fit(self):
         self.step.start(self.model.net)
         if self.how=='plain': return
-        make,fused = Captured if self.how=='captured' else Engine,self.how!='chunks'
-        self.engine = make(self.step.total, self.model.net, self.opt.opt, self.step.after, fused=fused)
+        make,most = (Captured, self.step.chunk) if self.how=='captured' else (Engine, 10)
+        self.engine = make(self.step.total, self.model.net, self.opt.opt, self.step.after, self.how!='chunks', most)
     def before_batch(self):
         if not self.engine:
             self.learn.xb = ({k: v[0] for k,v in self.x.items()},)
@@ -255,7 +261,9 @@ class Iterate(Callback):
         seen = self.step.after(self.model.net, self.x, seen) or seen
         self.noted(*({k: v[None] for k,v in o.items()} for o in (self.x, seen)))
     def noted(self, b, seen): self.step.note(b, seen)
-    def after_fit(self): self.step.end(self.model.net)
+    def after_fit(self):
+        self.step.end(self.model.net)
+        self.engine = None
     def state_dict(self): return self.step.state_dict()
     def load_state_dict(self, s): self.step.load_state_dict(s)
 
@@ -412,7 +420,7 @@ def keep_memory():
     except OSError: return
     for option,value in (-1, 2**30),(-3, 2**25): libc.mallopt(option, value)
 
-# %% ../nbs/05_train.ipynb #51dfefe9
+# %% ../nbs/05_train.ipynb #38db38ba
 def _fit(task, spec, lbl, cycle, member, extra, ckpt, tell=noop):
     "Train from scratch, or from the checkpoint; returns what the cache keeps"
     purpose = lambda o: generator(spec, f'{o} {member}' if member else o, cycle)
@@ -420,9 +428,10 @@ def _fit(task, spec, lbl, cycle, member, extra, ckpt, tell=noop):
     save = Checkpoint(ckpt, step.lbl, settings().checkpoint_s, tell)
     keep_memory()
     learn = learner(model, step, [*task.parts(spec), save, Bar(step.lbl, f'cycle {cycle}, {len(lbl)} labels')])
-    with own_stream(spec.device),torch.random.fork_rng() if alone() else nullcontext():
+    with own_stream(spec.device),untouched() if alone() else nullcontext():
         if alone(): torch.manual_seed(purpose('global').initial_seed())
-        learn.fit(1)
+        try: learn.fit(1)
+        finally: learn.iterate.engine = None
     train_s,start = save.seconds,time.perf_counter()
     score,loss = task.score(model, spec.precision)
     return dict(model=model.state_dict(), score=score, loss=loss, train_s=train_s, eval_s=time.perf_counter()-start, iterations=step.lbl.n_iter,

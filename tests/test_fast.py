@@ -279,7 +279,7 @@ def graphs(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'current_stream', lambda *_: None)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     monkeypatch.setattr(fast, 'compiler', lambda device: False)
-    monkeypatch.setattr(Engine, 'most', 3)
+    monkeypatch.setattr(Step, 'chunk', 3)
     rate = Schedule.rate
     monkeypatch.setattr(Schedule, 'rate', lambda *args: float(np.float32(rate(*args))))
     tell.go = lambda how: monkeypatch.setattr(training, 'path_for', lambda *_: how)
@@ -512,7 +512,7 @@ def test_predictions_for_which_there_is_no_room_at_all():
 @pytest.mark.parametrize('kind', kinds)
 def test_captured_on_a_gpu(kind, tmp_path, monkeypatch, recwarn):
     monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
-    monkeypatch.setattr(Engine, 'most', 3)
+    monkeypatch.setattr(Step, 'chunk', 3)
     graphs,record = [],Captured.record
     monkeypatch.setattr(Captured, 'record', lambda self, rows: graphs.append(record(self, rows)) or graphs[-1])
     (kw,extra),task = kinds[kind],load_task('digits')
