@@ -38,9 +38,9 @@ def ways(title, res, base, unit='ms an iteration'):
     "Every way that was measured; a failed one says why"
     print(f'### {title}\n')
     ms = getattr(res[base], 'ms', None)
-    rows = [[k, f'failed: {o}', '', ''] if isinstance(o, str) else
-        [k, f'{o.ms:.3g} ({min(o.all):.3g} to {max(o.all):.3g})', f'{ms/o.ms:.2f}' if ms else '', f'{o.warm_s:.1f}'] for k,o in res.items()]
-    table(['way', f'{unit} (range)', f'times as fast as *{base}*', 'warm-up, s'], *rows)
+    rows = [[k, f'not measured: {o}', '', '', ''] if isinstance(o, str) else [k, f'{o.ms:#.3g} ({min(o.all):#.3g} to {max(o.all):#.3g})',
+        *([f'{ms/o.ms:.2f}', f'{min(res[base].all)/min(o.all):.2f}'] if ms else ['', '']), f'{o.warm_s:.1f}'] for k,o in res.items()]
+    table(['way', f'{unit} (range)', f'times as fast as *{base}*', 'by the fastest', 'warm-up, s'], *rows)
 
 def ms_of(res, *names):
     "Medians, or `None` where one of them failed"
@@ -54,7 +54,7 @@ class Bench:
         kw = dict(scale='paper', task='cifar10', device='cuda', precision='bf16', iterations=50_000) if self.gpu else dict(device='cpu', iterations=50_000)
         if not self.gpu: self.name = 'digits'
         self.spec,self.uda = Spec(**kw),Spec(ssl='uda', **kw)
-        self.n_lbl,self.warm,self.n = (250, 100, 200) if self.gpu else (100, 20, 40)
+        self.n_lbl,self.warm,self.n = (250, 100, 200) if self.gpu else (100, 20, 20)
         if a.quick: self.warm,self.n = (60, 200) if self.gpu else (12, 10)
     def meter(self, threads=0, loops=1, warm=None, n=None): return dict(device=self.device, warm=warm or self.warm, n=n or self.n, threads=threads, loops=loops)
     def ours(self, spec, threads=1, loops=1, processes=1, **kw):
@@ -85,7 +85,7 @@ def uda(b):
     main,seen = 'ours, bf16, captured' if b.gpu else 'ours, two side by side',dict(train=b.uda.bs+b.uda.bs_unl, score=b.uda.bs_unl)
     if isinstance(res[main], str): return
     b.uda_ms,net = res[main].ms,net_of(b, b.uda)
-    for k in (main,) if b.gpu else (main, 'ours, 2 threads'): 
+    for k in (main,) if b.gpu else (main, 'ours, 2 threads'):
         if ms := ms_of(res, k): b.fraction(f'UDA iteration, {k}', ms[0], net, 'bf16' if b.gpu else 'fp32', **seen)
     if not (both := ms_of(res, main, 'plain loop')): return
     (ms,base),ratio = both,both[1]/both[0]
@@ -168,7 +168,8 @@ def peers(b):
     "The same UDA iteration fed by others"
     from peers import semilearn_step,why_not
     fp32 = replace(b.uda, precision='fp32')
-    variants = {'plain loop': b.plain(fp32), 'ours': b.ours(b.uda), 'plain loop, torchvision on PIL images': b.plain(fp32, pil=True)}
+    variants = {'plain loop': b.plain(fp32), 'ours': b.ours(b.uda)}|({} if b.gpu else {'ours, two side by side': b.ours(b.uda, loops=2)})
+    variants |= {'plain loop, torchvision on PIL images': b.plain(fp32, pil=True)}
     if not (why := why_not()): variants['semilearn'] = semilearn_step,dict(name=b.name, spec=fp32, n_lbl=b.n_lbl),b.meter()
     res = turns(variants, b.a.repeats)
     ways('UDA iteration, peers', res|({'semilearn': why} if why else {}), 'plain loop')
@@ -194,7 +195,7 @@ def arguments():
     p.add_argument('data', nargs='?', help='CIFAR-10 as .npz: x_train, y_train, x_test, y_test')
     p.add_argument('--device', choices=['auto', 'cpu', 'cuda'], default='auto')
     p.add_argument('--parts', nargs='+', choices=parts, default=parts, help='default: all')
-    p.add_argument('--repeats', type=int, default=5)
+    p.add_argument('--repeats', type=int, default=5, help='stretches of each variant (default: 5; more where others use the machine)')
     p.add_argument('--workers', type=int, default=4, help='of the grid: runs at a time on the GPU (default: 4)')
     p.add_argument('--quick', action='store_true', help='short stretches, to see that the script works')
     a = p.parse_args()
