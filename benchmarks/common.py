@@ -48,7 +48,7 @@ class Meter:
         if not self.conn.recv(): raise Stop
 
 def _child(conn, f, kw, meter):
-    warnings.filterwarnings('ignore', r'.*(lr_scheduler|JIT|jit).*')
+    warnings.filterwarnings('ignore', r'.*(lr_scheduler|jit|no test pixel).*')
     try: f(Meter(conn, **meter), **kw)
     except (Stop, threading.BrokenBarrierError, EOFError): pass
     except BaseException as e: conn.send(f'{type(e).__name__}: {" ".join(str(e).split())[:140]}')
@@ -116,6 +116,8 @@ def limits(device, quick=False): # Bytes a second; operations a second in float3
     for k,dtype in ('fp32', torch.float32),('bf16', torch.bfloat16):
         x,y = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
         rate[k] = 2*n**3/seconds(lambda: x@y, device)
+    del a,b,x,y
+    if device=='cuda': torch.cuda.empty_cache()
     return SimpleNamespace(copy=copy, **rate)
 
 def work(net, shape): # Of one image: operations, and values that the convolutions read and write
