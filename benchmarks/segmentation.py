@@ -8,7 +8,7 @@ from deep_al_illusions.core import Spec, generator, settings
 from deep_al_illusions.data import load_task
 from deep_al_illusions.loop import run
 from deep_al_illusions.segdata import write_voc
-from deep_al_illusions.train import learner, new_model, regimes
+from deep_al_illusions.train import learner, make_step, new_model
 
 def cycle(ssl):
     "Seconds of training, of evaluating 500 images and of scoring the pool with Entropy"
@@ -24,11 +24,10 @@ def iteration(ssl, n, device):
         spec = Spec(task=name, scale='paper', ssl=ssl, iterations=n, initial=.5, per_cycle=.1, cycles=1, device=device)
         task = load_task(name).at(spec)
         purpose = lambda o: generator(spec, o)
-        batches = task.batches(spec, range(20), purpose)
-        model = new_model(task, spec, purpose)
-        cbs = [*task.parts(spec, purpose), *([regimes[ssl](task, spec, batches, purpose)] if ssl!='none' else [])]
+        step,model = make_step(task, spec, range(20), purpose),new_model(task, spec, purpose)
+        learn = learner(model, step, task.parts(spec))
         start = time.perf_counter()
-        learner(model, batches, spec, cbs, task.loss).fit(1)
+        learn.fit(1)
         if device=='cuda': torch.cuda.synchronize()
         return (time.perf_counter()-start)/n
 
