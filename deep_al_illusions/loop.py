@@ -133,10 +133,10 @@ def finished(folder:Path):
     try: return {*(sums := _sums(folder))}>={*_files} and read_json(folder/'DONE')==sums
     except OSError: return False
 
-# %% ../nbs/09_loop.ipynb #bfe4bf8d
-def _predicted(model, task, ids, precision):
-    "Logits and features of some items, on the CPU"
-    return [torch.cat(o) for o in zip(*((z.cpu(), f.cpu()) for z,f in predict(model, task.x_train, ids, precision=precision)))]
+# %% ../nbs/09_loop.ipynb #08701c50
+def _predicted(model, task, ids, precision, get=predict):
+    "Logits and features of some items, and what else `get` gives, on the CPU"
+    return [torch.cat(o) for o in zip(*([v.cpu() for v in row] for row in get(model, task.x_train, ids, precision=precision)))]
 
 @patch
 def outputs(self:Task,
@@ -146,13 +146,12 @@ def outputs(self:Task,
 )->Outs:
     "What `needs` names, for the items `ids`"
     res = {}
-    if {*needs}&{'probs', 'embs', 'votes'}:
-        z,f = _predicted(model, self, ids, spec.precision)
+    if {*needs}&{'probs', 'embs', 'votes', 'pred_loss'}:
+        z,f,*losses = _predicted(model, self, ids, spec.precision, predict_all if 'pred_loss' in needs else predict)
         if not z.isfinite().all(): raise InputError('the logits of the pool are not finite; the model has diverged, lower lr')
-        res = dict(probs=z.softmax(1), embs=f)
+        res = dict(probs=z.softmax(1), embs=f)|({'pred_loss': losses[0]} if losses else {})
         if 'votes' in needs: res['votes'] = torch.stack([z.argmax(1), *(_predicted(m, self, ids, spec.precision)[0].argmax(1) for m in members)])
     if 'lbl_embs' in needs: res['lbl_embs'] = self.embed(model, torch.as_tensor(pool.lbl), spec)
-    if 'pred_loss' in needs: res['pred_loss'] = predicted_losses(model, self.x_train, ids, spec.precision)
     return Outs(**{k: v for k,v in res.items() if k in needs})
 
 @patch

@@ -236,7 +236,7 @@ def _ended(client, submit, specs, root, plan):
                 jobs[submit(s)] = s
             bar.update(rows()-bar.n)
 
-# %% ../nbs/30_runner.ipynb #d745280d
+# %% ../nbs/30_runner.ipynb #266a5955
 def sweep(
     specs:list, # Of `Spec`s
     root:Path=None, # Folder of run folders; the setting `runs_root` where left out
@@ -256,6 +256,7 @@ def sweep(
         return failed
     _known('50_run', asdict(todo[0]))
     env = dict(DAL_RUNS_ROOT=root, DAL_DATA_ROOT=Path(s.data_root).absolute(), DAL_THREADS=s.threads, DAL_CHECKPOINT_S=s.checkpoint_s, DAL_CACHE_GB=s.cache_gb)
+    env |= dict(DAL_FAST=s.fast, DAL_AT_ONCE=s.at_once or (0 if any(o.device=='cuda' for o in todo) else 1))
     env,order,tries = {k: str(v) for k,v in env.items()},{s: i for i,s in enumerate(todo)},Counter()
     plan = Plan(root, specs, title)
     for s in todo:

@@ -143,7 +143,7 @@ class Step:
         b = self.views({k: v[None] for k,v in batch.items()}, gens)
         return self.total(model, {k: v[0] for k,v in b.items()})
 
-# %% ../nbs/05_train.ipynb #7516eaf3
+# %% ../nbs/05_train.ipynb #cca115d5
 @patch
 def total(self:Step, model, b): # Scalar; dict of tensors without a gradient
     "The whole loss of a batch of views"
@@ -151,6 +151,7 @@ def total(self:Step, model, b): # Scalar; dict of tensors without a gradient
         loss,seen = self.loss(model, b)
         for o in self.more: loss = loss+o.loss(model, b, seen)
     return loss,{k: seen[k].detach() for k in self.keeps}
+
 @patch
 def numbers(self:Step, i): # Dict of numbers
     "What else iteration i of the training needs to know"
@@ -237,7 +238,7 @@ class Chunks:
             most = max(1, 2**25*len(b['lbl'])//sum(o.nbytes for o in b.values()))
             yield b,b['lbl_y']
 
-# %% ../nbs/05_train.ipynb #ca550e1e
+# %% ../nbs/05_train.ipynb #6b6070a6
 class Iterate(Callback):
     "Carry out the iterations of a batch of the Learner: one by the Learner, or several by an engine"
     order,run_valid = 30,False
@@ -253,14 +254,13 @@ class Iterate(Callback):
             self.learn.xb = ({k: v[0] for k,v in self.x.items()},)
             return
         b = self.step.views(self.x, self.step.gens)
-        self.noted(b, self.engine(b, [self.learn.schedule.rates(i) for i in range(self.step.lbl.i-len(self.y), self.step.lbl.i)]))
+        self.step.note(b, self.engine(b, [self.learn.schedule.rates(i) for i in range(self.step.lbl.i-len(self.y), self.step.lbl.i)]))
         raise CancelBatchException
     def after_batch(self):
         if self.engine: return
         seen = self.pred[1]
         seen = self.step.after(self.model.net, self.x, seen) or seen
-        self.noted(*({k: v[None] for k,v in o.items()} for o in (self.x, seen)))
-    def noted(self, b, seen): self.step.note(b, seen)
+        self.step.note(*({k: v[None] for k,v in o.items()} for o in (self.x, seen)))
     def after_fit(self):
         self.step.end(self.model.net)
         self.engine = None
