@@ -55,7 +55,7 @@ class Bench:
         kw = dict(scale='paper', task='cifar10', device='cuda', precision='bf16', iterations=50_000) if self.gpu else dict(device='cpu', iterations=50_000)
         if not self.gpu: self.name = 'digits'
         self.spec,self.uda = Spec(**kw),Spec(ssl='uda', **kw)
-        self.n_lbl,self.warm,self.n = (250, 100, 200) if self.gpu else (100, 20, 20)
+        self.n_lbl,self.warm,self.n = (250, 100, 200) if self.gpu else (100, 20, 60)
         if a.quick: self.warm,self.n = (60, 200) if self.gpu else (12, 10)
     def meter(self, threads=0, loops=1, warm=None, n=None): return dict(device=self.device, warm=warm or self.warm, n=n or self.n, threads=threads, loops=loops)
     def ours(self, spec, threads=1, loops=1, processes=1, **kw):
