@@ -934,6 +934,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'deep_al_illusions.train.Step.next': ('train.html#step.next', 'deep_al_illusions/train.py'),
                                          'deep_al_illusions.train.Step.note': ('train.html#step.note', 'deep_al_illusions/train.py'),
                                          'deep_al_illusions.train.Step.numbers': ('train.html#step.numbers', 'deep_al_illusions/train.py'),
+                                         'deep_al_illusions.train.Step.rest': ('train.html#step.rest', 'deep_al_illusions/train.py'),
                                          'deep_al_illusions.train.Step.start': ('train.html#step.start', 'deep_al_illusions/train.py'),
                                          'deep_al_illusions.train.Step.state_dict': ( 'train.html#step.state_dict',
                                                                                       'deep_al_illusions/train.py'),

@@ -217,7 +217,7 @@ def _audit(model, task, pool, before, offered, spec, g):
     had = torch.cat([new, left])
     return dict(class_divergence=class_divergence(task.classes_of(new), task.classes_of(had)), by_chance=task.chance_of(had, len(new), g), told_apart=apart)
 
-# %% ../nbs/09_loop.ipynb #28f5363e
+# %% ../nbs/09_loop.ipynb #bee8ba7d
 def _side_by_side(jobs, n):
     "What the jobs return, n at a time, or one at a time where a GPU has not the memory for n"
     try: return together(jobs, n)
@@ -236,13 +236,14 @@ def _trained(task, spec, lbl, cycle, member, root, extra, tell):
 
 def beside_of(task, spec): # How many
     "Members of the ensemble of a run that are trained side by side: not those that draw random numbers on the way"
-    if networks(spec)<2 or task.kind!='classification': return 1
+    n = at_once(spec.device, networks(spec)) if task.kind=='classification' else 1
+    if n==1: return 1
     model = new_model(task, spec, lambda o: torch.Generator())
     with untouched(),torch.no_grad():
         was = torch.get_rng_state()
         model(task.x_train[:2].cpu())
         draws = not torch.equal(was, torch.get_rng_state())
-    return 1 if draws else at_once(spec.device, networks(spec))
+    return 1 if draws else n
 
 # %% ../nbs/09_loop.ipynb #64254d54
 def _cycles(spec, task, folder, say, tables):

@@ -81,7 +81,7 @@ def attach(model, task, generator):
     with global_random(generator): disc = Discriminator(len(task.classes), getattr(model[1], 'width', 64))
     model[1].disc = disc.requires_grad_(False).to(next(model.parameters()).device)
 
-# %% ../nbs/23_s4gan.ipynb #7541596c
+# %% ../nbs/23_s4gan.ipynb #f155221d
 class S4GAN(Step):
     "Supervised training, feature matching and self-training on unlabelled images, and the training of the discriminator"
     attach = staticmethod(attach)
@@ -93,10 +93,7 @@ class S4GAN(Step):
         extra=(), # Names in `extras`
     ):
         super().__init__(task, spec, batches, purpose, extra)
-        ids,free = torch.arange(len(task.x_train)),torch.ones(len(task.x_train), dtype=torch.bool)
-        free[batches.ids.cpu()] = False
-        if spec.unlabelled=='rest' and free.any(): ids = ids[free]
-        self.streams['unl'] = task.crops(ids, spec.bs_unl, batches.n_iter, purpose('unlabelled'), labelled=False, whole=False)
+        self.streams['unl'] = task.crops(self.rest(), spec.bs_unl, batches.n_iter, purpose('unlabelled'), labelled=False, whole=False)
         if spec.control: return
         self.streams['real'] = task.crops(batches.ids, batches.bs, batches.n_iter, purpose('real'), labelled=True, whole=True)
         self.marks,self.keeps,self.sums = True,('fake', 'chosen', 'fm', 'st'),torch.zeros(7, device=spec.device)

@@ -117,7 +117,7 @@ def loss(self:Task, z, y): return F.cross_entropy(z, y)
 @patch
 def losses(self:Task, z, y): return F.cross_entropy(z, y, reduction='none')
 
-# %% ../nbs/05_train.ipynb #bfb53431
+# %% ../nbs/05_train.ipynb #46aebb06
 def on(generator, device): # A generator on `device`
     "The stream of `generator` where the training is"
     return generator if device=='cpu' else torch.Generator(device).manual_seed(generator.initial_seed())
@@ -135,6 +135,11 @@ class Step:
         self.task,self.spec,self.lbl,self.streams,self.rows,self.avg = task,spec,batches,dict(lbl=batches),[],None
         self.aug,self.gens = task.augmentation(spec),dict(augment=on(purpose('augment'), spec.device))
         self.still,self.more = task.kind=='classification',[extras[o](self) for o in extra]
+    def rest(self): # Ids, int64
+        "The images that are trained on without a label: those that have none, or all where that is asked for or none is left"
+        free = torch.ones(len(self.task.x_train), dtype=torch.bool)
+        free[self.lbl.ids.cpu()] = False
+        return free.nonzero()[:,0] if self.spec.unlabelled=='rest' and free.any() else torch.arange(len(free))
     def views(self, b, gens): return b|dict(lbl=views([self.aug], b['lbl'], gens['augment'])[0]) if self.aug else b
     def loss(self, model, b):
         z = model(b['lbl'])
@@ -238,7 +243,7 @@ class Chunks:
             most = max(1, 2**25*len(b['lbl'])//sum(o.nbytes for o in b.values()))
             yield b,b['lbl_y']
 
-# %% ../nbs/05_train.ipynb #6b6070a6
+# %% ../nbs/05_train.ipynb #9b933669
 class Iterate(Callback):
     "Carry out the iterations of a batch of the Learner: one by the Learner, or several by an engine"
     order,run_valid = 30,False
@@ -248,7 +253,7 @@ class Iterate(Callback):
         self.step.start(self.model.net)
         if self.how=='plain': return
         make,most = (Captured, self.step.chunk) if self.how=='captured' else (Engine, 10)
-        self.engine = make(self.step.total, self.model.net, self.opt.opt, self.step.after, self.how!='chunks', most)
+        self.engine = make(self.step.total, self.model.net, self.opt.opt, self.step.after, self.how not in exact, most)
     def before_batch(self):
         if not self.engine:
             self.learn.xb = ({k: v[0] for k,v in self.x.items()},)
@@ -267,7 +272,7 @@ class Iterate(Callback):
     def state_dict(self): return self.step.state_dict()
     def load_state_dict(self, s): self.step.load_state_dict(s)
 
-# %% ../nbs/05_train.ipynb #ff97785f
+# %% ../nbs/05_train.ipynb #612803ec
 def learner(
     model, # From `models.build`
     step:Step,
@@ -278,7 +283,7 @@ def learner(
     spec,how = step.spec,how or path_for(step.spec.device, step.still)
     it,none = Iterate(step, how),Batches(torch.empty(1), torch.empty(1), torch.arange(1), 1, 0, torch.Generator())
     dls = DataLoaders(Chunks(step, it.fits), none, device=spec.device)
-    return Learner(dls, Whole(model, step), lambda out, *_: out[0], sgd(spec, fused=how in ('compiled', 'captured') or None), spec.lr,
+    return Learner(dls, Whole(model, step), lambda out, *_: out[0], sgd(spec, fused=how not in exact or None), spec.lr,
         splitter=lambda m: [o for _,o in groups(m.net, spec)], cbs=[TrainEvalCallback(), Schedule(spec, step.lbl), it, *cbs], default_cbs=False)
 
 # %% ../nbs/05_train.ipynb #fce27316
@@ -397,7 +402,7 @@ def new_model(
         if hasattr(o, 'attach'): o.attach(model, task, purpose(k))
     return model
 
-# %% ../nbs/05_train.ipynb #67a91885
+# %% ../nbs/05_train.ipynb #f43d296b
 _not_training = 'task strategy scale budget initial per_cycle cycles level subset members candidates last aggregate threshold reading ensemble'.split()
 
 def training_key(
@@ -410,7 +415,7 @@ def training_key(
     "Name of the training in the cache"
     settings = {k: v for k,v in asdict(spec).items() if k not in _not_training and (extra or k[:3]!='ll_')}
     settings['init'] = [init_digest(spec.init), spec.scale if is_task(spec.init) else '']
-    how = [o for o in [path_for(spec.device)] if o in ('compiled', 'captured')]
+    how = {path_for(spec.device)}-{*exact}
     return digest(task.digest, settings, sorted(map(int, lbl)), cycle, member, [*extra, *how], torch.get_num_threads(), __version__)
 
 # %% ../nbs/05_train.ipynb #64e2bc0a

@@ -51,17 +51,14 @@ def annealed(
     keep = (z.detach().softmax(1).gather(1, y[:,None])[:,0]<=threshold).float()
     return (ce*keep).sum()/keep.sum().clamp(min=1)
 
-# %% ../nbs/06_uda.ipynb #e70e5f9c
+# %% ../nbs/06_uda.ipynb #2991d10a
 class UDA(Step):
     "Supervised training, and the consistency loss on unlabelled images, weighted by `Spec.ssl_weight`"
     marks,keeps = True,('mask', 'right')
     def __init__(self, task, spec:Spec, batches:Batches, purpose, extra=()):
         super().__init__(task, spec, batches, purpose, extra)
-        ids,free = torch.arange(len(task.y_train)),torch.ones(len(task.y_train), dtype=torch.bool)
-        free[batches.ids.cpu()] = False
-        if spec.unlabelled=='rest' and free.any(): ids = ids[free]
         unl,self.gens['views'] = [on(purpose(o), spec.device) for o in ('unlabelled', 'views')]
-        self.streams['unl'] = Batches(task.x_train, task.y_train, ids, spec.bs_unl, batches.n_iter, unl, spec.device)
+        self.streams['unl'] = Batches(task.x_train, task.y_train, self.rest(), spec.bs_unl, batches.n_iter, unl, spec.device)
         self.augs,self.counts = [augments[o](task) for o in ('weak', 'strong')],torch.zeros(4, len(task.classes), device=spec.device)
     def views(self, b, gens): return super().views(b, gens)|dict(zip(('weak', 'strong'), views(self.augs, b['unl'], gens['views'])))
     def numbers(self, i):
