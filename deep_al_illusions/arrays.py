@@ -19,7 +19,7 @@ def _whole_numbers(a, how, seen, what):
     "Integers as the levels of a screen"
     low,high = span(a)
     if how.range: return rescaled(a, *how.range)
-    if 0<=low and high<=1:
+    if (low, high)==(0, 1):
         raise InputError(f'{what} holds {low} and {high} alone: pictures scaled to 0..1 and then cast have lost '
             'everything between; if they are black and white, say so: range=0,1')
     if a.dtype!=np.uint16 and 0<=low and high<=255: return a.astype(np.uint8)
@@ -101,7 +101,7 @@ def _only_in_test(yt, ys, what):
 
 def _too_many(y, what):
     k = len(np.unique(y))
-    if k>max(100, len(y)//2):
+    if k>max(20, len(y)//2):
         raise InputError(f'{what}: {k} different labels for {len(y)} images, out of range for classes; '
             'store one integer an image, or merge classes')
 

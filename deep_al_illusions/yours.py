@@ -42,8 +42,9 @@ def check_pixels(name:str, x_train:Tensor, x_test:Tensor):
     "Raise an `InputError` where the pixels hold nothing, and say where they hold little, or differ between parts"
     h,hs = _histogram(x_train),_histogram(x_test)
     (low,high),(slow,shigh) = _ends(h),_ends(hs)
-    if low==high:
-        raise InputError(f'{name}: every pixel of the pool is {low}, so there is nothing to learn; where shapes are '
+    if low==high or slow==shigh:
+        which = f'the pool is {low}' if low==high else f'test is {slow}'
+        raise InputError(f'{name}: every pixel of {which}, so there is nothing to see; where shapes are '
             'white on nothing, matte=black shows them; where values are other than 0..255, range=LOW,HIGH does')
     if high-low<64:
         warn(f'{name}: the pictures fill {low}..{high} of 0..255; range={low},{high} stretches them')
