@@ -98,8 +98,10 @@ def check_range(
         low = min(o[0] for o in seen if o[2]==white)
         high = max(o[1] for o in seen if o[2]==white)
         if high-low>=white/4: continue
+        way_out = f'say what is black and what is white: range={low:.6g},{high:.6g}'
+        if low==high: way_out = 'is it the right file?'
         raise InputError(f'{name}: the pictures fill {in_words(low, high)} of 0..{white} and would be '
-            f'nearly of one shade; say what is black and what is white: range={low:.6g},{high:.6g}')
+            f'nearly of one shade; {way_out}')
 
 # %% ../nbs/00a_decode.ipynb #ea3cce31
 _mattes = dict(white=255, black=0)
