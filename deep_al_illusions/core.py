@@ -144,6 +144,10 @@ class Basics:
     ema:float=0.          # Decay of a running average of the weights, which is then the model; 0 is none
     precision:str=None    # Arithmetic: fp32, or bf16 (autocast)
     device:str=None       # Device class: cpu or cuda; the study's setting where left out
+    breaks:str=None       # Operations that the labels do not survive, such as flip,rotate, or none; what the data set says where left out
+    range:str=None        # LOW,HIGH: stored values that are black and white, for pictures of more than 8 bits
+    matte:str=None        # Behind transparent pixels: white or black
+    copies:str=None       # Pictures that occur twice: keep or drop
 
 # %% ../nbs/00_core.ipynb #1661394e
 @dataclass(frozen=True)
@@ -193,6 +197,7 @@ _range = {k: (v, math.inf) for k,v in _least.items()} | {k: (0, 1) for k in ('wa
 _choice = dict(level=['image', 'polygon'], labels=['approximated', 'original'], candidates=['truth', 'prediction'], last=['fits', 'skip', 'over'],
     norm=['train', 'affine', 'eval'], aggregate=['count', 'mean', 'max'], reading=['log_c', 'minmax', 'nats'], ensemble=['entropies', 'probabilities'], schedule=['cosine', 'poly'], precision=['fp32', 'bf16'], device=['cpu', 'cuda'], tsa=['none', 'linear', 'log', 'exp'],
     bn=['separate', 'joint'], unlabelled=['rest', 'all'])
+_of_the_data = 'breaks range matte copies'.split() # Left to the data set where left out
 def _words(lo, hi): return f'at least {lo}' if hi==math.inf else f'in {lo}..{hi}'
 
 def _complete(s):
@@ -210,7 +215,7 @@ def _complete(s):
     for f in fields(s):
         v = getattr(s, f.name)
         if v is None: v = auto.get(f.name)
-        if f.name in _needs and v is None: continue
+        if f.name in (*_needs, *_of_the_data) and v is None: continue
         if f.name in _needs and f.name not in auto: raise InputError(f'{f.name} has no meaning without {_needs[f.name]}')
         object.__setattr__(s, f.name, _cast(f, v))
     if s.level=='polygon' and kind!='segmentation': raise InputError(f'level polygon is for segmentation; {s.task} sells images')

@@ -81,7 +81,7 @@ def _true(spec): return replace(spec, candidates='truth') if spec.candidates els
 @cache
 def _sizes(spec, root, whole=False):
     "Labelled ids, batch size and iterations of each training of a run, and the items that are left; `whole` is one training on everything"
-    task = load_task(spec.task).at(spec, root)
+    task = task_for(spec).at(spec, root)
     sets = [Pool(len(task.costs), range(len(task.y_train)))] if whole else pools(task, spec)
     both = [(o, task.batches(spec, o.lbl, lambda o: torch.Generator())) for o in sets]
     return [(tuple(o.lbl), b.bs, b.n_iter, o.n-len(o)) for o,b in both]
@@ -167,7 +167,7 @@ def _peak(who=0):
     return resource.getrusage(who).ru_maxrss/(2**20 if sys.platform=='darwin' else 2**10)
 
 @cache
-def _loaded(name): return _timed(lambda: load_task(name))
+def _loaded(spec): return _timed(lambda: task_for(spec))
 
 # %% ../nbs/30b_estimate.ipynb #3b15bb99
 def measure(
@@ -181,7 +181,7 @@ def measure(
     "Train for a moment, evaluate, choose and save, each timed"
     os.environ.update(env)
     with _threads(settings().threads),tempfile.TemporaryDirectory() as d:
-        (load,task),file,extra,base = _loaded(spec.task),Path(d)/'a.pt',needs_of(spec)[1],_peak()
+        (load,task),file,extra,base = _loaded(spec),Path(d)/'a.pt',needs_of(spec)[1],_peak()
         task,spec,purpose = task.at(spec, root).to(spec.device),replace(spec, iterations=max(iterations, 50)),lambda o: generator(spec, o)
         step,(build,model) = make_step(task, spec, lbl, purpose, extra),_timed(lambda: new_model(task, spec, purpose, extra))
         watch,save = Stopwatch(step.lbl),Checkpoint(file.with_suffix('.ckpt'), step.lbl, math.inf)
@@ -252,7 +252,7 @@ def _specs_in(root):
 
 def _kept(spec, root):
     "The trainings of a run that are in the cache"
-    task,extra,res = load_task(spec.task).at(spec, root),needs_of(spec)[1],set()
+    task,extra,res = task_for(spec).at(spec, root),needs_of(spec)[1],set()
     with _threads(settings().threads),warnings.catch_warnings():
         warnings.simplefilter('ignore')
         rows,lbl = Picks(root/run_id(spec), training_key(task, spec, [], extra=extra)).rows,[]
@@ -260,7 +260,7 @@ def _kept(spec, root):
         for t in trainings_of(spec):
             if t.first=='all':
                 other = pretraining(spec)
-                whole = load_task(other.task).at(other, root)
+                whole = task_for(other).at(other, root)
                 key = training_key(whole, other, range(len(whole.y_train)))
             elif t.cycle not in rows: continue
             else:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['plain', 'junk', 'files_in', 'kind_of_file', 'sorted_out', 'pictures_in', 'part_of', 'folders_in', 'parts_of', 'keyed',
-           'marks', 'bare', 'matches', 'paired', 'split_folders']
+           'marks', 'bare', 'matches', 'paired', 'around', 'split_folders']
 
 # %% ../nbs/00b_layouts.ipynb #9fdd66d3
 import os,re,unicodedata
@@ -238,8 +238,8 @@ def paired(
             f'first {x[more[0]].name}')
     return [(x[found[k]], y[k]) for k in sorted(found)]
 
-# %% ../nbs/00b_layouts.ipynb #09306c0a
-def _beside(folder:Path)->dict: # Part -> the same folder in that part
+# %% ../nbs/00b_layouts.ipynb #911d1a6f
+def around(folder:Path)->dict: # Part -> the same folder in that part
     "The parts around a folder, where a folder above it stands for one"
     for above in (folder, *folder.parents[:2]):
         if part_of(above.name) is None: continue
@@ -253,7 +253,7 @@ def split_folders(
 ): # Dict train and test -> (images, labels), or `None` where there are no parts
     "The parts of two folders that have the same parts"
     both = parts_of(images),parts_of(labels)
-    if not (both[0] and both[1]): both = _beside(images),_beside(labels)
+    if not (both[0] and both[1]): both = around(images),around(labels)
     there = [o for o in ('train', 'val', 'test') if o in both[0] and o in both[1]]
     if not there: return None
     if len(there)<2 or there[0]!='train':

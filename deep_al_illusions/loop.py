@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['notes', 'columns', 'ledger_columns', 'identity', 'needs_of', 'networks', 'check', 'Picks', 'finished', 'Part',
-           'buy_next', 'beside_of', 'run', 'first_digest', 'load_runs', 'load_notes']
+           'buy_next', 'beside_of', 'own_strategy', 'run', 'first_digest', 'load_runs', 'load_notes']
 
 # %% ../nbs/09_loop.ipynb #595642a0
 import csv,gc,io,time,zipfile
@@ -51,7 +51,7 @@ def check(
     if spec.augment not in augments: raise unknown('augment', spec.augment, augments)
     needs,extra = needs_of(spec)
     if spec.device=='cuda' and not torch.cuda.is_available(): raise InputError('device cuda: no GPU found; use --device cpu')
-    task = task or load_task(spec.task)
+    task = task or task_for(spec)
     if odd := {*needs}-{*task.gives(spec)}: raise InputError(f'strategy {spec.strategy} needs {", ".join(sorted(odd))}, which {spec.level} level {task.kind} with ssl {spec.ssl} does not give')
     if spec.device=='cuda' and spec.precision=='bf16' and not torch.cuda.is_bf16_supported(including_emulation=False): raise InputError('precision bf16: this GPU has no bfloat16; give precision=fp32')
     net = new_model(task, spec, lambda o: torch.Generator(), extra)[1]
@@ -298,15 +298,35 @@ def _threads(n):
 
 # %% ../nbs/09_loop.ipynb #c5868918
 def _same_data(spec, folder):
-    "Provenance of the run in `folder`; raises if the user's files are there and not those that it used"
+    "Provenance of the run in `folder`; raises unless its data and code are there and those that it used"
     was = read_json(folder/'provenance.json')
-    if not {'stamp', 'data', 'init', 'threads'}<={*was}: raise InputError(f'{folder} does not say what it was run with; move it away to repeat the run')
-    same = dict(task=lambda: was['stamp']==stamp(spec.task) or was['data']==load_task(spec.task).digest, init=lambda: was['init']==init_digest(spec.init))
+    if not {'stamp', 'data', 'init', 'threads'}<={*was}:
+        raise InputError(f'{folder} does not say what it was run with; move it away to repeat the run')
+    same = dict(task=partial(_same_files, spec, was), init=lambda: was['init']==init_digest(spec.init),
+        strategy=lambda: was.get('own', {})==own_strategy(spec))
     for k,f in same.items():
+        what = f'{_called[k]} {getattr(spec, k)}'
         try: ok = f()
-        except InputError: continue
-        if not ok: raise InputError(f'{getattr(spec, k)} has changed since {folder} was run; move that folder away, or give the new data another name')
+        except InputError as e:
+            raise InputError(f'{folder} is done, but its {what} cannot be checked: {e}; bring it back, or read the '
+                'numbers that are there with dal-report') from None
+        if not ok:
+            raise InputError(f'{what} has changed since {folder} was run; move that folder away, or give '
+                'what is new another name')
     return was
+
+_called = dict(task='data', init='weights', strategy='strategy')
+
+def _same_files(spec, was):
+    "Are the images those of the run: by the times of their files, or by their contents?"
+    now = stamp(spec.task)
+    return bool(now) and was['stamp']==now or was['data']==data_digest(spec)
+
+def own_strategy(spec:Spec)->dict: # Empty for a strategy of this package
+    "Fingerprint of the code of a strategy that is not this package's"
+    told = fingerprint(strategy(spec.strategy, kind_of(spec.task)))
+    package = len(told)==1 and told[0].startswith('deep_al_illusions.')
+    return {} if package else dict(strategy=digest(told))
 
 def run(
     spec:Spec, # What to run
@@ -326,7 +346,8 @@ def run(
         if (folder/'DONE').exists(): warn(f'{folder} was done, but its files have changed since; rebuilding them')
         (folder/'DONE').unlink(missing_ok=True)
         write_json(folder/'spec.json', asdict(spec))
-        write_json(folder/'provenance.json', provenance()|dict(data=task.digest, stamp=stamp(spec.task), init=init_digest(spec.init), path=path_for(spec.device, task.kind=='classification')))
+        write_json(folder/'provenance.json', provenance()|dict(data=task.digest, stamp=stamp(spec.task), init=init_digest(spec.init),
+            own=own_strategy(spec), path=path_for(spec.device, task.kind=='classification')))
         task.to(spec.device)
         tables = {o: [] for o in ('cycles.csv', 'audit.csv', 'diagnostics.csv', 'ledger.csv')}
         for _ in _cycles(spec, task, folder, say, tables): _write_rows(folder/'cycles.csv', tables['cycles.csv'])

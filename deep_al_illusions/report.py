@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from . import __version__
 from .core import *
-from .data import load_task
+from .data import task_for
+from .options import asked
 from .loop import *
 from .runner import *
 
@@ -127,8 +128,9 @@ def first_sets(specs): # DataFrame: task, data (fingerprint), scale, budget, ini
     "The first sets that these `Spec`s start from"
     rows,tasks = [],{}
     for s in specs:
-        if s.task not in tasks: tasks = {s.task: load_task(s.task)}
-        task = tasks[s.task].at(s)
+        key = s.task,*asked(s).items()
+        if key not in tasks: tasks = {key: task_for(s)}
+        task = tasks[key].at(s)
         rows.append(_first_row(vars(s), task.digest, task.first_set(s, generator(s, 'first')).lbl))
     return _rows_of(rows)
 

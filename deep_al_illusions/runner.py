@@ -22,6 +22,7 @@ from .cache import *
 from .core import *
 from .live import *
 from .loop import *
+from .options import asked
 from .presets import *
 
 # %% ../nbs/30_runner.ipynb #eb9b7987
@@ -146,8 +147,9 @@ def prepare(specs, root):
             _tidy(root/run_id(s))
             versions[version_of(root/run_id(s))] += 1
             continue
-        if s.task not in tasks: tasks = {s.task: None}
-        tasks[s.task] = check(s, tasks[s.task], root)
+        key = s.task,*asked(s).items()
+        if key not in tasks: tasks = {key: None}
+        tasks[key] = check(s, tasks[key], root)
     make_folder(root)
     for v,n in versions.items():
         if v!=__version__: warnings.warn(f'{n} finished runs in {root} are of version {v}, this is {__version__}; they are not compared with each other. Move them away to repeat them')

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from .core import *
 from .data import *
-from .data import _find,_sized
+from .data import found as _find,sized as _sized
 from .train import *
 
 # %% ../nbs/20_segdata.ipynb #aba7919d

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['schedules', 'regimes', 'extras', 'Batches', 'Schedule', 'groups', 'sgd', 'on', 'Step', 'Whole', 'Chunks', 'Iterate',
-           'learner', 'Checkpoint', 'Bar', 'evaluate', 'make_step', 'is_task', 'init_digest', 'pretraining',
-           'first_weights', 'new_model', 'training_key', 'keep_memory', 'train']
+           'learner', 'Checkpoint', 'Bar', 'evaluate', 'make_step', 'is_task', 'data_digest', 'init_digest',
+           'pretraining', 'first_weights', 'new_model', 'own_code', 'training_key', 'keep_memory', 'train']
 
 # %% ../nbs/05_train.ipynb #75156454
 import ctypes,math,os,time
@@ -31,6 +31,7 @@ from .core import *
 from .data import *
 from .fast import *
 from .models import *
+from .options import asked
 
 # %% ../nbs/05_train.ipynb #bd8204e7
 class Batches:
@@ -352,13 +353,21 @@ def make_step(task, spec, lbl, purpose, extra=()): # A `Step`
 def is_task(init): return init.partition(':')[0] in tasks
 
 @cache
-def _once(name, changed=None): return load_task(name).digest if changed is None else digest(name.read_bytes())
+def _once(name, f): return load_task(name).digest # Of the task that the function `f` makes
+
+@cache
+def _file_digest(path, changed): return digest(path.read_bytes())
+
+def data_digest(spec:Spec)->str:
+    "Fingerprint of the images of a run; those without a file are loaded once"
+    if ':' in spec.task or asked(spec): return task_for(spec).digest
+    return _once(spec.task, tasks[spec.task])
 
 def init_digest(init:str): # Text
     "Fingerprint of the weights, or of the images, that `Spec.init` names"
     if init in ('random', 'imagenet'): return init
-    if is_task(init): return load_task(init).digest if ':' in init else _once(init)
-    try: return _once(path := weights_path(init), path.stat().st_mtime_ns)
+    if is_task(init): return load_task(init).digest if ':' in init else _once(init, tasks[init])
+    try: return _file_digest(path := weights_path(init), path.stat().st_mtime_ns)
     except OSError as e: raise InputError(f'init {init}: no weights there ({e.strerror}); give random, imagenet, a task or a file') from None
 
 # %% ../nbs/05_train.ipynb #2b14eab0
@@ -403,7 +412,22 @@ def new_model(
     return model
 
 # %% ../nbs/05_train.ipynb #f43d296b
-_not_training = 'task strategy scale budget initial per_cycle cycles level subset members candidates last aggregate threshold reading ensemble'.split()
+_not_training = '''task strategy scale budget initial per_cycle cycles level subset members candidates last
+aggregate threshold reading ensemble breaks range matte copies'''.split()
+
+def own_code(
+    task, spec:Spec,
+    extra=(), # Names in `extras`
+)->dict: # Registry -> fingerprint; empty where all of it is this package's
+    "What a training runs that is not of this package, by its code"
+    family = spec.model if spec.model in models else spec.model.partition('-')[0]
+    used = dict(augment=augments.get(spec.augment), ssl=regimes.get(spec.ssl), model=models.get(family))
+    used |= {o: extras.get(o) for o in extra}
+    told = {k: fingerprint(f) for k,f in used.items() if f is not None and not isinstance(f, str)}
+    return {k: o for k,o in told.items() if not (len(o)==1 and o[0].startswith('deep_al_illusions.'))}
+
+@patch
+def reads(self:Task, spec:Spec)->list: return [] # What else a training of this kind of task depends on
 
 def training_key(
     task, spec:Spec,
@@ -416,7 +440,9 @@ def training_key(
     settings = {k: v for k,v in asdict(spec).items() if k not in _not_training and (extra or k[:3]!='ll_')}
     settings['init'] = [init_digest(spec.init), spec.scale if is_task(spec.init) else '']
     how = {path_for(spec.device)}-{*exact}
-    return digest(task.digest, settings, sorted(map(int, lbl)), cycle, member, [*extra, *how], torch.get_num_threads(), __version__)
+    code = [own_code(task, spec, extra), task.reads(spec)]
+    return digest(task.digest, settings, sorted(map(int, lbl)), cycle, member, [*extra, *how], code,
+        torch.get_num_threads(), __version__)
 
 # %% ../nbs/05_train.ipynb #64e2bc0a
 def keep_memory():
