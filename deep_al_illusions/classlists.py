@@ -220,10 +220,10 @@ def class_list(
         {e.colour: which[e.name] for e in entries if e.colour is not None}, stated, str(file),
         f'{", ".join(void)} in {file} is taken for void' if void else None)
 
-# %% ../nbs/19a_classlists.ipynb #d2456877
+# %% ../nbs/19a_classlists.ipynb #304429af
 _known = ('classes.txt class_names.txt labelmap.txt label_map.txt labels.txt classes.names obj.names '
     'colors.txt label_colors.txt class_dict.csv classes.csv _classes.csv classes.json labelmap.json '
-    'id2label.json meta.json data.yaml data.yml classes.yaml dataset.yaml').split()
+    'id2label.json meta.json data.yaml data.yml classes.yaml').split()
 _splits = set('train training valid val validation test testing'.split())
 
 def lists_near(
@@ -236,7 +236,7 @@ def lists_near(
     folders = [labels, *inside, labels.parent, *above]
     return [f/o for o in _known for f in folders if (f/o).is_file()]
 
-# %% ../nbs/19a_classlists.ipynb #ef2a97b0
+# %% ../nbs/19a_classlists.ipynb #2e06d29f
 def _read(file, sure):
     "The list in a file, or `None`"
     try: entries = entries_of(file.read_bytes(), file.suffix.lower())
@@ -255,7 +255,7 @@ def find_classes(
     for file in lists_near(labels):
         c = _read(file, sure=file.name=='classes.txt')
         if c: found.append(c)
-        elif file.name not in ('dataset.yaml', 'data.yaml', 'meta.json', 'labels.txt'):
+        elif file.name not in ('data.yaml', 'meta.json', 'labels.txt'):
             said.append(f'{file} holds no list of classes and is left alone')
     if not found: return None,said
     best = found[0]
