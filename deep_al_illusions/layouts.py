@@ -232,7 +232,8 @@ def paired(
     xs,ys = _told_apart(images, name) if one else (pictures_in(images, name), pictures_in(labels, name))
     x,y = keyed(xs, images, name),keyed(ys, labels, name)
     found = _matched(x, y, name, images, labels) if y else {}
-    more = [o for o in x if o not in {*found.values()}]
+    used = {*found.values()}
+    more = [o for o in x if o not in used]
     if more:
         warn(f'{name}: {len(more)} of {len(x)} photographs in {images} have no label map and are left out, '
             f'first {x[more[0]].name}')
