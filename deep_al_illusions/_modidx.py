@@ -1054,6 +1054,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                          'deep_al_illusions/segdata.py'),
                                            'deep_al_illusions.segdata.SegTask.said': ( 'segdata.html#segtask.said',
                                                                                        'deep_al_illusions/segdata.py'),
+                                           'deep_al_illusions.segdata._all_there': ( 'segdata.html#_all_there',
+                                                                                     'deep_al_illusions/segdata.py'),
                                            'deep_al_illusions.segdata._apart': ('segdata.html#_apart', 'deep_al_illusions/segdata.py'),
                                            'deep_al_illusions.segdata._as_tensors': ( 'segdata.html#_as_tensors',
                                                                                       'deep_al_illusions/segdata.py'),

@@ -220,7 +220,7 @@ def class_list(
         {e.colour: which[e.name] for e in entries if e.colour is not None}, stated, str(file),
         f'{", ".join(void)} in {file} is taken for void' if void else None)
 
-# %% ../nbs/19a_classlists.ipynb #304429af
+# %% ../nbs/19a_classlists.ipynb #e05664cf
 _known = ('classes.txt class_names.txt labelmap.txt label_map.txt labels.txt classes.names obj.names '
     'colors.txt label_colors.txt class_dict.csv classes.csv _classes.csv classes.json labelmap.json '
     'id2label.json meta.json data.yaml data.yml classes.yaml').split()
@@ -231,7 +231,7 @@ def lists_near(
 )->list: # Paths
     "Files whose names say that they list classes, the likeliest first"
     labels = Path(labels)
-    inside = [o for o in sorted(labels.iterdir()) if o.is_dir() and o.name.lower() in _splits]
+    inside = [o for o in sorted(labels.iterdir()) if o.name.lower() in _splits and o.is_dir()]
     above = [labels.parent.parent] if labels.resolve().parent.name.lower() in _splits else []
     folders = [labels, *inside, labels.parent, *above]
     return [f/o for o in _known for f in folders if (f/o).is_file()]

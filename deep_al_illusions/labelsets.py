@@ -331,7 +331,7 @@ def _fits(total, by, listing):
     if by=='colour': return {*total}<={*listing.colours}
     return {*total}<={*listing.numbers, 255}
 
-# %% ../nbs/19b_labelsets.ipynb #23e34c1d
+# %% ../nbs/19b_labelsets.ipynb #b4d4ec44
 class Agreed(NamedTuple):
     "What the label maps of a set mean"
     reading:Reading
@@ -347,9 +347,9 @@ def agreed(
     "Which class each number or colour of a set of label maps is, or an `InputError` with the way out"
     by,why = key_kind(maps, listing)
     total = totals(maps, by)
-    if not _fits(total, by, listing): _noise(maps, files, by, total)
     if by=='number': _first_is_black(maps, listing)
     try:
+        if not _fits(total, by, listing): _noise(maps, files, by, total)
         if by=='number': choice = _by_number(maps, total, listing)
         else: choice = from_colours(total, listing, exact='convert' not in why)
     except InputError as e: raise InputError(f'{why}: {e}' if why else str(e)) from None

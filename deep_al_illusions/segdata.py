@@ -312,9 +312,6 @@ def _apart(pair, photo, size, name):
 
 def _look(name, part, pairs, how, seen):
     "Decode and check every photograph and label map of a part once"
-    for what,files in zip(('photographs', 'label maps'), zip(*pairs)):
-        if gone := [p for p in files if not p.is_file()]:
-            raise InputError(f'{name}: {len(gone)} of {len(files)} {part} {what} are missing, first {gone[0]}')
     def look(pair):
         photo = _photo(pair[0], how, seen, name)
         try: data = pair[1].read_bytes()
@@ -403,6 +400,13 @@ def _voc_download():
         raise InputError(f'voc: no {year["base_dir"]} in {root}, and no download ({e}); unpack {year["url"]} in {root}, or give its folder as voc:PATH') from None
     return root
 
+def _all_there(name, part, pairs):
+    "Raise an `InputError` where a list names files that are missing; the pairs"
+    for what,files in zip(('photographs', 'label maps'), zip(*pairs)):
+        if gone := [p for p in files if not p.is_file()]:
+            raise InputError(f'{name}: {len(gone)} of {len(files)} {part} {what} are missing, first {gone[0]}')
+    return pairs
+
 def _listing(names, more={}): # The classes of a data set whose label maps are known
     return ClassList(names, None, {i: i for i in range(len(names))}|more, {}, False, 'the list of classes')
 
@@ -417,11 +421,12 @@ def voc(name='voc', options=Options()):
     for p,where in (lists/'val.txt', 'it is part of PASCAL VOC 2012'),(aug, 'put the label maps of the augmented annotation (SBD in the format of VOC) there'), \
         (lists/'train_aug.txt', 'put the list of the 10,582 training images of the augmented annotation there, an id a line'):
         if not p.exists(): raise InputError(f'{name}: no {p}; {where}')
-    def pairs(file, labels):
+    def pairs(part, file, labels):
         ids = [Path(o.split()[0]).stem for o in file.read_text().splitlines() if o.strip()]
-        return [(root/'JPEGImages'/f'{o}.jpg', labels/f'{o}.png') for o in ids]
-    return _segment(name, pairs(lists/'train_aug.txt', aug), pairs(lists/'val.txt', own), _listing(_voc_classes),
-        size, options, background=0, mean=[o/255 for o in _imagenet], std=[1/255]*3)
+        return _all_there(name, part, [(root/'JPEGImages'/f'{o}.jpg', labels/f'{o}.png') for o in ids])
+    train,test = pairs('train', lists/'train_aug.txt', aug),pairs('test', lists/'val.txt', own)
+    return _segment(name, train, test, _listing(_voc_classes), size, options, background=0,
+        mean=[o/255 for o in _imagenet], std=[1/255]*3)
 
 # %% ../nbs/20_segdata.ipynb #9e090e3b
 def write_voc(
