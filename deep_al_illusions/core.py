@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['scales', 'classification_settings', 'regime_settings', 'task_settings', 'fine_tuning', 'segmentation',
-           'segmentation_settings', 'budgets', 'package', 'InputError', 'unknown', 'Registry', 'settings', 'kind_of',
-           'budget_of', 'Basics', 'Spec', 'make_spec', 'digest', 'run_id', 'generator', 'atomic', 'cannot_write',
-           'make_folder', 'read_json', 'write_json', 'downloading', 'provenance']
+           'segmentation_settings', 'polygon_level', 'budgets', 'package', 'InputError', 'unknown', 'Registry',
+           'settings', 'kind_of', 'budget_of', 'Basics', 'Spec', 'make_spec', 'digest', 'run_id', 'generator', 'atomic',
+           'cannot_write', 'make_folder', 'read_json', 'write_json', 'downloading', 'provenance']
 
 # %% ../nbs/00_core.ipynb #1105a0fd
 import configparser,difflib,errno,hashlib,importlib.metadata,importlib.util,json,math,os,platform,re,secrets,shutil,socket,subprocess,warnings
@@ -77,7 +77,7 @@ def settings():
 # %% ../nbs/00_core.ipynb #65d1152a
 scales = Registry('scale', paper=dict(model='wrn-28-2', epochs=150, iterations=0, bs=64, lr=.03),
     pocket=dict(model='wrn-10-1', epochs=150, iterations=400, bs=32, lr=.2))
-for s in scales.values(): s.update(augment='none', ll_lr=.03, lr_min=0., warmup=0., momentum=.9, nesterov=True, wd=5e-4, schedule='cosine', precision='fp32', warmup_form='before')
+for s in scales.values(): s.update(augment='none', ll_lr=.03, lr_min=0., warmup=0., momentum=.9, nesterov=True, wd=5e-4, schedule='cosine', precision='fp32', warmup_form='before', channels='rgb')
 
 _plain = dict(head_init='inputs', views_order='policy_first', padding='reflect', cutout_fill='black')
 _author = dict(head_init='classes', views_order='crop_first', padding='zero', cutout_fill='mean')
@@ -93,11 +93,13 @@ fine_tuning = dict(paper=dict(lr=.01), pocket=dict(lr=.07))
 
 # %% ../nbs/00_core.ipynb #d0ea8a62
 segmentation = ['scenes', 'voc', 'camvid', 'masks']
-_seg = dict(augment='weak', schedule='poly', nesterov=False, convention='paper', labels='approximated', candidates='truth', last='fits', head_rate=10.,
+_seg = dict(augment='weak', schedule='poly', nesterov=False, convention='paper', labels='approximated', candidates='truth', last='fits', head_rate=10., body_rate='stated',
     aggregate='count', threshold=.6, reading='log_c', ensemble='entropies')
 segmentation_settings = dict(
     paper=_seg|dict(model='deeplab-101', bs=10, lr=2.5e-4, ll_lr=2.5e-3, tolerance=10., crop=321, norm='affine'),
     pocket=_seg|dict(model='deeplab-18-16', iterations=400, bs=8, lr=.02, ll_lr=.02, tolerance=2., crop=65, norm='train', head_rate=1.))
+
+polygon_level = dict(reading='minmax')
 
 def kind_of(task:str): # classification or segmentation
     "Kind of the task of that name"
@@ -135,6 +137,7 @@ class Basics:
     level:str='image'     # What the oracle sells: image, or for segmentation polygon
     model:str=None        # Network: wrn-DEPTH-WIDTH, resnet18, resnet18@PIXELS; segmentation: deeplab-DEPTH or deeplab-DEPTH-WIDTH
     init:str='random'     # First weights: random, imagenet, a task to pre-train on, or a file
+    channels:str=None     # Order of the colours that the first weights have seen: rgb, or bgr as Caffe's
     members:int=5         # Networks of an ensemble, where the strategy asks for one
     epochs:int=None       # Passes over the labelled set in a training, where iterations is 0
     iterations:int=None   # Iterations of a training; 0 leaves it to epochs
@@ -178,6 +181,7 @@ class Spec(Basics):
     crop:int=None         # segmentation: side of the training crops, in pixels
     norm:str=None         # segmentation: batch normalisation: train, affine (scale and shift fixed) or eval (all fixed)
     head_rate:float=None  # segmentation: learning rate of the head, as a multiple of lr
+    body_rate:str=None    # segmentation: steps of the rest: stated (one an iteration), or code (as many as s4GAN's)
     aggregate:str=None    # segmentation: entropy of an image or polygon: count (of pixels above the threshold), mean or max
     threshold:float=None  # segmentation: of the entropy of a pixel
     reading:str=None      # segmentation: entropy of a pixel: log_c (of log C), minmax (of the image's range) or nats
@@ -195,7 +199,7 @@ class Spec(Basics):
 _needs = {o: why for names,why in (('head_init views_order padding cutout_fill', 'a classification task'),
     ('bs_unl confidence unlabelled', 'semi-supervised training; add ssl=uda, or ssl=s4gan for segmentation'),
     ('temperature ssl_weight tsa bn', 'ssl=uda'), ('fm_weight st_weight st_warmup d_lr legacy control', 'ssl=s4gan'),
-    ('tolerance convention labels candidates last crop norm head_rate aggregate threshold reading ensemble', f'a segmentation task: {", ".join(segmentation)}'))
+    ('tolerance convention labels candidates last crop norm head_rate body_rate aggregate threshold reading ensemble', f'a segmentation task: {", ".join(segmentation)}'))
     for o in names.split()}
 _least = dict(initial=0, per_cycle=0, cycles=0, trial=0, members=2, epochs=1, iterations=0, bs=1, bs_unl=1, lr=0, lr_min=0, momentum=0, wd=0,
     ssl_weight=0, ll_lr=0, ll_weight=0, ll_margin=0, subset=0, temperature=1e-3,
@@ -203,7 +207,7 @@ _least = dict(initial=0, per_cycle=0, cycles=0, trial=0, members=2, epochs=1, it
 _range = {k: (v, math.inf) for k,v in _least.items()} | {k: (0, 1) for k in ('warmup', 'confidence', 'll_stop', 'st_warmup')} | dict(ema=(0, .99999))
 _choice = dict(level=['image', 'polygon'], labels=['approximated', 'original'], candidates=['truth', 'prediction'], last=['fits', 'skip', 'over'],
     norm=['train', 'affine', 'eval'], aggregate=['count', 'mean', 'max'], reading=['log_c', 'minmax', 'nats'], ensemble=['entropies', 'probabilities'], schedule=['cosine', 'poly'], precision=['fp32', 'bf16'], device=['cpu', 'cuda'], tsa=['none', 'linear', 'log', 'exp'],
-    bn=['separate', 'joint'], unlabelled=['rest', 'all'], warmup_form=['before', 'within'],
+    bn=['separate', 'joint'], unlabelled=['rest', 'all'], warmup_form=['before', 'within'], channels=['rgb', 'bgr'], body_rate=['stated', 'code'],
     head_init=['inputs', 'classes'], views_order=['policy_first', 'crop_first'],
     padding=['reflect', 'zero'], cutout_fill=['black', 'mean'])
 def _words(lo, hi): return f'at least {lo}' if hi==math.inf else f'in {lo}..{hi}'
@@ -216,6 +220,7 @@ def _complete(s):
     if ssl.get('kind', kind)!=kind: raise InputError(f'ssl {s.ssl} is for {ssl["kind"]}; {s.task} is {kind}: give none or {dict(classification="uda", segmentation="s4gan")[kind]}')
     of_kind = dict(classification=classification_settings, segmentation=segmentation_settings)[kind]
     auto = scales[s.scale] | of_kind[s.scale] | dict(device=s.device or settings().device)
+    if kind=='segmentation' and s.level=='polygon': auto |= polygon_level
     if auto['device']=='cuda': auto['precision'] = 'bf16'
     auto |= budget_of(s.scale, s.task, s.budget) | ssl.get(s.scale, {})
     if s.init!='random' and kind=='classification': auto |= fine_tuning[s.scale]

@@ -67,10 +67,14 @@ class Normalize(nn.Module):
     def __init__(self,
         mean, # A channel, in 0..1
         std, # A channel, in 0..1
+        bgr:bool=False, # Does the network take blue first? Images and statistics are red first
     ):
         super().__init__()
+        self.bgr = bgr
         for k,v in ('mean', mean),('std', std): self.register_buffer(k, torch.tensor(v)[:,None,None]*255, persistent=False)
-    def forward(self, x:Tensor): return (x-self.mean)/self.std
+    def forward(self, x:Tensor):
+        z = (x-self.mean)/self.std
+        return z.flip(-3) if self.bgr else z
 
 # %% ../nbs/04_models.ipynb #f17c324f
 class ResNet18(nn.Module):
@@ -163,13 +167,15 @@ def build(
     generator:torch.Generator, # Seed of the weights
     stats:dict=None, # `mean` and `std` of the input; the task's where left out
     head_init:str='inputs', # As in `Spec.head_init`; of a WRN
+    channels:str='rgb', # As in `Spec.channels`
 )->nn.Sequential: # `Normalize`, then a network with `features`, `stages` and `head`
     "A freshly initialised model for the task; the global random state is left as it was"
     stats = stats or dict(mean=task.mean, std=task.std)
     with global_random(generator):
         net = _net(name, len(task.classes))
         if head_init=='classes' and name.startswith('wrn-'): spread_head(net.head)
-        return nn.Sequential(Normalize(**stats), net).to(memory_format=torch.channels_last)
+        norm = Normalize(**stats, bgr=channels=='bgr')
+        return nn.Sequential(norm, net).to(memory_format=torch.channels_last)
 
 # %% ../nbs/04_models.ipynb #0c877885
 def predict(
