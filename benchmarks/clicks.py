@@ -41,7 +41,7 @@ class Maps:
 def by_opencv(polys, shape, fill=0):
     "Painting by OpenCV: vertices are rounded and the pixels under the outline belong to a polygon"
     res = np.full(shape, fill, np.uint8)
-    for p in sorted(polys, key=lambda p: -p.area): cv2.fillPoly(res, [np.rint(r[:,::-1]).astype(np.int32) for r in (p.points, *p.holes)], p.cls)
+    for p in in_order(polys): cv2.fillPoly(res, [np.rint(r[:,::-1]).astype(np.int32) for r in (p.points, *p.holes)], p.cls)
     return res
 
 def timed(name, masks, tolerances, opencv=False, budget=5000, **kw):
@@ -64,7 +64,7 @@ def main(folder, names=None):
     timed('level 0.1, painted by OpenCV', masks, (10,), True, convention=low)
     timed('4-connected, holes', masks, (10,), convention=Convention(holes=True))
     for k in conventions:
-        if k!='paper': timed(k, masks, (10,), k=='cv2', convention=k)
+        if k!='paper': timed(k, masks, (10,), convention=k)
     timed('no free background', masks, (10,), background=None)
 
 if __name__=='__main__': main(*sys.argv[1:]) if 1<len(sys.argv)<4 and '-h' not in sys.argv[1] else sys.exit(__doc__)

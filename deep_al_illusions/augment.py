@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['augments', 'Augment', 'RandomFlip', 'Cutout', 'take', 'RandomCrop', 'magnitude', 'sources', 'blend', 'new_values',
-           'stretched', 'equalized', 'remap', 'grey', 'smooth', 'Policy', 'AutoAugment', 'RandAugment', 'Chain', 'weak',
-           'strong', 'views']
+           'stretched', 'equalized', 'remap', 'grey', 'smooth', 'Policy', 'AutoAugment', 'RandAugment', 'Chain',
+           'Recipe', 'weak', 'strong', 'chain', 'views']
 
 # %% ../nbs/02_augment.ipynb #c49467f8
+from inspect import signature
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np, torch, torch.nn.functional as F
 from fastcore.basics import basic_repr, patch
@@ -18,14 +20,20 @@ from torch import Tensor
 from .core import *
 
 # %% ../nbs/02_augment.ipynb #e0e0915b
+def _checked(x):
+    "`x`, or an `InputError` unless it is a batch of images as bytes"
+    if isinstance(x, Tensor) and x.dtype==torch.uint8 and x.ndim==4 and x.shape[1]==3: return x
+    kind,shape = getattr(x, 'dtype', type(x)),[*getattr(x, 'shape', [])]
+    raise InputError(f'augmentation takes uint8 tensors B x 3 x H x W, not {kind} {shape}')
+
 class Augment:
     "A random change of images: `draw` decides, one row a sample, and `apply` does it"
     def __call__(self,
         x:Tensor, # B x 3 x H x W, uint8, on any device; stays as it is
         generator:torch.Generator, # What the draws come from, on any device
     )->Tensor: # As `x`
-        if not isinstance(x, Tensor) or x.dtype!=torch.uint8 or x.ndim!=4 or x.shape[1]!=3:
-            raise InputError(f'augmentation takes uint8 tensors B x 3 x H x W, not {getattr(x, "dtype", type(x))} {[*getattr(x, "shape", [])]}')
+        return self.drawn(_checked(x), generator)
+    def drawn(self, x, generator):
         return self.apply(x, self.draw(x.shape, generator).to(x.device, non_blocking=True))
 
 def _ints(lo, hi, shape, g): return torch.randint(lo, hi, shape, generator=g, device=g.device)
@@ -33,7 +41,8 @@ def _unif(shape, g): return torch.rand(shape, generator=g, device=g.device)
 
 # %% ../nbs/02_augment.ipynb #688ffccb
 def _choose(mask, a, b):
-    "`a` where `mask`, else `b`, both uint8"
+    "`a` where `mask`, else `b`, alike"
+    if b.dtype!=torch.uint8: return torch.where(mask, a, b)
     return b^((b^a)&-mask.byte())
 
 # %% ../nbs/02_augment.ipynb #5f65d43c
@@ -49,14 +58,21 @@ class Cutout(Augment):
     "Hide a square around a random pixel of each sample"
     def __init__(self,
         size:int=None, # Pixels; half the shorter side where left out
-        fill:int=0, # 0 is black
+        fill=0, # 0 is black; or a channel's mean in 0..1 each, which makes the images float32
     ): self.size,self.fill = size,fill
     __repr__ = basic_repr('size,fill')
-    def draw(self, shape, generator): return torch.stack([_ints(0, n, shape[:1], generator) for n in shape[2:]], 1) # B x 2, the centre
+    def draw(self, shape, generator): # B x 2, the centre
+        return torch.stack([_ints(0, n, shape[:1], generator) for n in shape[2:]], 1)
+    def hidden(self, shape, centre): # B x 1 x H x W, bool
+        k = min(shape[2:])//2 if self.size is None else self.size
+        device = centre.device
+        r,c = [torch.arange(n, device=device)-centre[:,i,None]+k//2 for i,n in enumerate(shape[2:])]
+        return ((r>=0)&(r<k))[:,None,:,None]&((c>=0)&(c<k))[:,None,None]
     def apply(self, x, centre):
-        k = min(x.shape[2:])//2 if self.size is None else self.size
-        r,c = [torch.arange(n, device=x.device)-centre[:,i,None]+k//2 for i,n in enumerate(x.shape[2:])]
-        return _choose(((r>=0)&(r<k))[:,None,:,None]&((c>=0)&(c<k))[:,None,None], self.fill, x)
+        hidden = self.hidden(x.shape, centre)
+        if isinstance(self.fill, int): return _choose(hidden, self.fill, x)
+        colour = torch.stack([torch.full((1,1), o, device=x.device) for o in self.fill])*255
+        return torch.where(hidden, colour, x)
 
 # %% ../nbs/02_augment.ipynb #5c09442e
 def take(
@@ -284,7 +300,8 @@ class RandAugment(Policy):
 class Chain(list):
     "Augmentations one after the other; none at all returns its input"
     def __call__(self, x:Tensor, generator:torch.Generator)->Tensor:
-        for f in self: x = f(x, generator)
+        if self: _checked(x)
+        for f in self: x = f.drawn(x, generator)
         return x
     def draw(self, shape, generator): return [f.draw(shape, generator) for f in self]
     def apply(self, x, draws):
@@ -295,16 +312,40 @@ def _chain(task, **steps):
     off = _names(task.breaks)
     return Chain(f for name,f in steps.items() if name not in off)
 
-def weak(task)->Chain: # `task.breaks` names what is left out
+# %% ../nbs/02_augment.ipynb #5d1e0b04
+class Recipe(NamedTuple):
+    "What `weak` and `strong` leave open"
+    order:str = 'policy_first' # Of the strong one: policy_first or crop_first
+    padding:str = 'reflect' # What a crop uncovers: reflect or zero
+    fill:object = 0 # Of the cutout, as in `Cutout`
+
+def weak(
+    task, # A `Task`; its `breaks` names what is left out
+    recipe:Recipe=Recipe(),
+)->Chain:
     "Crop and flip"
-    return _chain(task, crop=RandomCrop(), flip=RandomFlip())
+    return _chain(task, crop=RandomCrop(mode=recipe.padding), flip=RandomFlip())
 
 # %% ../nbs/02_augment.ipynb #8f17ad92
-def strong(task)->Chain: # `task.breaks` names what is left out
+def strong(
+    task, # A `Task`; its `breaks` names what is left out
+    recipe:Recipe=Recipe(),
+)->Chain:
     "AutoAugment, cutout, crop and flip"
-    return _chain(task, policy=AutoAugment(skip=task.breaks), cutout=Cutout(), crop=RandomCrop(), flip=RandomFlip())
+    moved = dict(crop=RandomCrop(mode=recipe.padding), flip=RandomFlip())
+    drawn = dict(policy=AutoAugment(skip=task.breaks), cutout=Cutout(fill=recipe.fill))
+    return _chain(task, **(moved|drawn if recipe.order=='crop_first' else drawn|moved))
 
 augments = Registry('augment', none=lambda task: Chain(), weak=weak, strong=strong)
+
+def chain(
+    name:str, # In `augments`
+    task, # A `Task`
+    recipe:Recipe,
+)->Chain:
+    "The augmentation of that name; one that takes the task alone has a recipe of its own"
+    build = augments[name]
+    return build(task, recipe) if len(signature(build).parameters)>1 else build(task)
 
 # %% ../nbs/02_augment.ipynb #2123aa43
 def views(

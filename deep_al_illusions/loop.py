@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['notes', 'columns', 'ledger_columns', 'identity', 'needs_of', 'networks', 'check', 'chain_in_words', 'views_said',
-           'Picks', 'finished', 'Part', 'buy_next', 'beside_of', 'own_strategy', 'run', 'first_digest', 'load_runs',
-           'load_notes']
+           'Picks', 'finished', 'Part', 'ranked', 'tied_within', 'ties_of', 'scores_of', 'buy_next', 'beside_of',
+           'own_strategy', 'run', 'first_digest', 'load_runs', 'load_notes']
 
 # %% ../nbs/09_loop.ipynb #595642a0
-import csv,gc,io,time,zipfile
+import csv,gc,io,math,time,zipfile
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -215,21 +215,68 @@ class Part(Pool):
             yield self.where[o]
 
 # %% ../nbs/09_loop.ipynb #9bb2c8b3
-def buy_next(model, task, pool, spec, cycle, members=()): # The new pool, the score of each new item, and notes
-    "Score the unlabelled items, rank them, and spend `spec.per_cycle`"
-    start,g = time.perf_counter(),lambda o: generator(spec, o, cycle)
+def ranked(model, task, pool, spec, members, stream): # `Part`; its positions, best first
+    "What the task offers, or a random part of it, in the order of the strategy"
     where = task.offered(model, pool, spec)
-    if 0<spec.subset<len(where): where = where[torch.randperm(len(where), generator=g('subset'))[:spec.subset].sort().values]
-    part,read = Part(pool, where),[]
-    order = strategy(spec.strategy, task.kind)(task.outputs(model, spec, needs_of(spec)[0], part.unl, pool, members), part, g(f'query {spec.strategy}'))
-    order = task.arrange(order, part.unl, g('arrange'))
-    new = pool.buy(part.whole(order, read), task.amounts(spec)[1], task.costs, spec.last or 'fits', spec.level=='polygon' or spec.subset>0)
-    if len(new)==len(pool): raise InputError('nothing is left that could be bought; lower cycles, or raise subset')
-    k,scores,at = len(new)-len(pool),getattr(order, 'scores', None),{int(part.unl[o]): i for i,o in enumerate(read)}
-    ties = tie_share(scores if spec.level=='image' and scores is not None and len(scores)==len(part.unl) and len(read)<=k+1 else None, k)
-    note = dict(score_s=time.perf_counter()-start, tie_share=ties)|_audit(model, task, new, pool, part.unl, spec, g('audit'))
-    return new,[float('nan') if scores is None else float(scores[at[o]]) for o in new.lbl[-k:]],note
+    if 0<spec.subset<len(where):
+        some = torch.randperm(len(where), generator=stream('subset'))[:spec.subset]
+        where = where[some.sort().values]
+    part = Part(pool, where)
+    outs = task.outputs(model, spec, needs_of(spec)[0], part.unl, pool, members)
+    order = strategy(spec.strategy, task.kind)(outs, part, stream(f'query {spec.strategy}'))
+    return part,task.arrange(order, part.unl, stream('arrange'))
 
+# %% ../nbs/09_loop.ipynb #5d1e4a02
+def tied_within(
+    images, # Image of each item on offer
+    scores, # Its score
+    bought, # Was it bought?
+)->float: # In 0..1
+    "Share of what was bought that left an equal of its image behind"
+    df = pd.DataFrame(dict(image=np.asarray(images), score=np.asarray(scores)))
+    df['bought'] = np.asarray(bought)
+    all_bought = df.groupby(['image', 'score']).bought.transform('all')
+    return float((~all_bought)[df.bought].mean())
+
+def ties_of(order, part, taken, bought, task, spec)->float: # NaN where ties mean nothing
+    "Share that the tie-break decided, of a purchase from a whole ranking"
+    scores = getattr(order, 'scores', None)
+    if scores is None or len(scores)!=len(part.unl): return math.nan
+    if spec.level=='image': # A purchase with gaps has no last place
+        return tie_share(scores, len(bought)) if len(taken)<=len(bought)+1 else math.nan
+    ids = part.unl[[*map(int, order)]]
+    return tied_within(task.image_of[ids], scores, torch.isin(ids, torch.as_tensor(bought)))
+
+# %% ../nbs/09_loop.ipynb #5d1e4a06
+def scores_of(bought, scores, taken)->list: # NaN for an order without scores
+    "The score of each item that was bought; `taken` are the ids in the order of `scores`"
+    if scores is None: return [math.nan]*len(bought)
+    place = {item: i for i,item in enumerate(taken)}
+    return [float(scores[place[item]]) for item in bought]
+
+def buy_next(
+    model, task, pool:Pool, spec:Spec,
+    cycle:int, # Purchases so far
+    members=(), # Further networks of an ensemble
+)->tuple: # The new pool; the score of each new item; notes for the audit
+    "Score what is offered, rank it, and spend `spec.per_cycle`"
+    start,stream = time.perf_counter(),lambda purpose: generator(spec, purpose, cycle)
+    part,order = ranked(model, task, pool, spec, members, stream)
+
+    taken,may_end_early = [],spec.level=='polygon' or spec.subset>0
+    places = part.whole(order, taken) # `taken` fills with what the purchase reads
+    budget,last = task.amounts(spec)[1],spec.last or 'fits'
+    new = pool.buy(places, budget, task.costs, last, may_end_early)
+    bought = new.lbl[len(pool):]
+    if not bought:
+        raise InputError('nothing is left that could be bought; lower cycles, or raise subset')
+
+    ties = ties_of(order, part, taken, bought, task, spec)
+    note = dict(score_s=time.perf_counter()-start, tie_share=ties)
+    note |= _audit(model, task, new, pool, part.unl, spec, stream('audit'))
+    return new,scores_of(bought, getattr(order, 'scores', None), part.unl[taken].tolist()),note
+
+# %% ../nbs/09_loop.ipynb #5d1e4a07
 def _audit(model, task, pool, before, offered, spec, g):
     "How what was bought differs from what it was chosen from"
     new = torch.as_tensor(pool.lbl[len(before):])
@@ -384,7 +431,7 @@ identity = 'study data task strategy ssl augment init level scale budget trial'.
 
 def _study(spec, data, version):
     "Fingerprint of what must be equal for two runs to be compared; `spec` as a dict"
-    usual = asdict(Spec(**{k: spec.get(k) for k in ('task', 'strategy', 'ssl', 'augment', 'scale', 'budget', 'device')}))
+    usual = asdict(Spec(**{k: spec.get(k) for k in ('task', 'strategy', 'ssl', 'augment', 'level', 'scale', 'budget', 'device')}))
     free = [*_arm, *(['model', 'lr'] if spec.get('init', 'random')!='random' and kind_of(spec['task'])=='classification' else [])]
     odd = {k: v for k,v in spec.items() if k not in free and v!=usual.get(k)}
     return digest(odd, sorted({*usual}-{*spec}), {k: spec[k] for k in ('scale', 'initial', 'per_cycle', 'device')}, data, version)[:8]

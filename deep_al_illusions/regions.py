@@ -68,8 +68,15 @@ def drawn_by(self:SegTask, people:Outlines):
         if shape!=[*y.shape]: raise InputError(f'annotation {i} is {shape[0]} x {shape[1]}, its image {y.shape[0]} x {y.shape[1]}; give one an image, in their order')
     if people.cls.max(initial=0)>=len(self.classes): raise InputError(f'an annotation has class {people.cls.max()}; there are 0..{len(self.classes)-1}')
     task = copy.copy(self)
-    task.drawn,task.digest = people,digest(self.digest, *(torch.from_numpy(np.ascontiguousarray(v)) for v in vars(people).values()))
+    task.drawn = people
+    arrays = [torch.from_numpy(np.ascontiguousarray(v)) for v in vars(people).values()]
+    task.own_labels = digest(*arrays)
     return task
+
+@patch
+def reads(self:SegTask, spec:Spec)->list:
+    "What a training sees besides the task and its own settings: what its convention of counting says today"
+    return [asdict(conventions[spec.convention])]
 
 # %% ../nbs/24_regions.ipynb #a0a1bc72
 @patch(as_prop=True)
@@ -154,6 +161,13 @@ def parts(self:SegTask, spec:Spec): return [NormMode(spec.norm)]
 
 @patch
 def augmentation(self:SegTask, spec:Spec): return Chain() # `Crops` has its own
+
+@patch
+def views_in_words(self:SegTask, spec:Spec)->str:
+    "What a training does to the images that it shows"
+    told = ['crop']
+    if spec.augment=='weak': told += ['scale', *['flip']*('flip' not in self.breaks)]
+    return f'all images: {", ".join(told)}'
 
 # %% ../nbs/24_regions.ipynb #13d2414f
 @patch

@@ -38,11 +38,15 @@ def unit_range(
     x:Tensor, # B x 3 x H x W, on any scale
     whole:bool=False, # One range for the batch, not one for each image
     of:Tensor=None, # Divide by the range of these instead
+    mean=0, # Of the channels, taken off first
 ): # float32
     "Images with values from 0 to 1"
     dim = (0, 1, 2, 3) if whole else (1, 2, 3)
-    x,of = x.float(),(x if of is None else of).float()
-    return (x-x.amin(dim, keepdim=True))/(of.amax(dim, keepdim=True)-of.amin(dim, keepdim=True)).clamp(min=1e-6)
+    of = x if of is None else of
+    if torch.is_tensor(mean): x,of = x-mean,of-mean
+    x,of = x.float(),of.float()
+    lo,most,least = x.amin(dim, keepdim=True),of.amax(dim, keepdim=True),of.amin(dim, keepdim=True)
+    return (x-lo)/(most-least).clamp(min=1e-6)
 
 def one_hot(
     y:Tensor, # B x H x W, int64; 255 is no label
@@ -97,18 +101,24 @@ class S4GAN(Step):
         if spec.control: return
         self.streams['real'] = task.crops(batches.ids, batches.bs, batches.n_iter, purpose('real'), labelled=True, whole=True)
         self.marks,self.keeps,self.sums = True,('fake', 'chosen', 'fm', 'st'),torch.zeros(7, device=spec.device)
-    def numbers(self, i): return super().numbers(i)|dict(begun=float(i>=self.spec.st_warmup*self.lbl.n_iter))
+    def numbers(self, i):
+        begun = i>0 and i>=self.spec.st_warmup*self.lbl.n_iter
+        return super().numbers(i)|dict(begun=float(begun))
     def loss(self, model, b):
         (loss,seen),s,u = super().loss(model, b),self.spec,b['unl']
         with torch.set_grad_enabled(not s.control): z = model(u).float()
         if s.control: return loss,seen
         fake,disc = z.softmax(1),model[1].disc
-        (score,f),(_,r) = disc(fake, unit_range(u, s.legacy)),disc(*self.drawn(b))
+        (score,f),(_,r) = disc(fake, self.shown(model, u)),disc(*self.drawn(model, b))
         fm,(st,chosen) = feature_matching(r, f),self_training(z, score, s.confidence)
         return loss+s.fm_weight*fm+s.st_weight*b['begun']*st,seen|dict(fake=fake, chosen=chosen.mean(), fm=fm, st=b['begun']*st)
-    def drawn(self, b):
+    def shown(self, model, x, of=None):
+        "Images as the discriminator sees them"
+        return unit_range(x, True, of, model[0].mean) if self.spec.legacy else unit_range(x)
+    def drawn(self, model, b):
         "Drawn maps and their images"
-        return one_hot(b['real_y'], len(self.task.classes)),unit_range(b['real'], self.spec.legacy, b['lbl'] if self.spec.legacy else None)
+        maps = one_hot(b['real_y'], len(self.task.classes))
+        return maps,self.shown(model, b['real'], b['lbl'])
 
 # %% ../nbs/23_s4gan.ipynb #81073bc0
 @patch
@@ -119,18 +129,19 @@ def start(self:S4GAN, model):
 @patch
 def after(self:S4GAN, model, b, seen):
     "Train the discriminator on the batches of this iteration"
-    if not self.spec.control: seen = seen|self.judged(model[1].disc, b, seen)
+    if not self.spec.control: seen = seen|self.judged(model, b, seen)
     Step.after(self, model, b, seen)
     return {k: v for k,v in seen.items() if k!='fake'}
 
 @patch
-def judged(self:S4GAN, disc, b, seen):
+def judged(self:S4GAN, model, b, seen):
     "One iteration of the discriminator: its loss, and its mean scores of drawn and of predicted maps"
-    s = self.spec
+    s,disc = self.spec,model[1].disc
     for g in self.adam.param_groups: g['lr'] = s.d_lr*(1-(self.lbl.i-1)/self.lbl.n_iter)**.9
     disc.requires_grad_(True)
     with torch.autocast(s.device, torch.bfloat16, enabled=s.precision=='bf16'):
-        loss,real,fake = disc_loss(disc, (seen['fake'], unit_range(b['unl'], s.legacy)), self.drawn(b))
+        predicted = seen['fake'],self.shown(model, b['unl'])
+        loss,real,fake = disc_loss(disc, predicted, self.drawn(model, b))
     loss.backward()
     self.adam.step()
     self.adam.zero_grad()

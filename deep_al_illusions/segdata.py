@@ -123,7 +123,8 @@ class SegTask(Task):
         sizes = {tuple(o.shape[1:]) for o in self.x_train} if torch.is_tensor(self.x_train) else {*self.x_train.sizes}
         size = ' x '.join(map(str, sizes.pop())) if len(sizes)==1 else f'{len(sizes)} sizes'
         return f'{self.name}: {len(self.y_train)} train, {len(self.y_test)} test, {len(self.classes)} classes, {size}'
-    def said(self): return [*Task.said(self), self.background] # All that a training may read, but pixels
+    def said(self): # All that a training may read, but pixels
+        return [*Task.said(self), self.background, self.__dict__.get('own_labels')]
     def pixels(self): # Fingerprints of images and label maps; of files, those of their contents
         parts = [self.x_train, self.y_train, self.x_test, self.y_test]
         return Task.pixels(self) if all(map(torch.is_tensor, parts)) else [o.digest for o in parts]

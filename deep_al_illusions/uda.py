@@ -59,7 +59,9 @@ class UDA(Step):
         super().__init__(task, spec, batches, purpose, extra)
         unl,self.gens['views'] = [on(purpose(o), spec.device) for o in ('unlabelled', 'views')]
         self.streams['unl'] = Batches(task.x_train, task.y_train, self.rest(), spec.bs_unl, batches.n_iter, unl, spec.device)
-        self.augs,self.counts = [augments[o](task) for o in ('weak', 'strong')],torch.zeros(4, len(task.classes), device=spec.device)
+        recipe = recipe_of(task, spec)
+        self.augs = [chain(o, task, recipe) for o in ('weak', 'strong')]
+        self.counts = torch.zeros(4, len(task.classes), device=spec.device)
     def views(self, b, gens): return super().views(b, gens)|dict(zip(('weak', 'strong'), views(self.augs, b['unl'], gens['views'])))
     def numbers(self, i):
         known = {} if self.spec.tsa=='none' else dict(known=tsa_threshold(self.spec.tsa, i/self.lbl.n_iter, len(self.task.classes)))

@@ -57,7 +57,7 @@ def picture(
     fig = Figure((width, width*x.shape[0]/x.shape[1]), layout='constrained')
     ax = fig.add_subplot()
     ax.imshow(x)
-    for p in sorted(polys, key=lambda p: -p.area):
+    for p in in_order(polys):
         ax.fill(*p.points.T[::-1], colours[p.cls]+'40')
         for ring in p.points,*p.holes: ax.plot(*np.append(ring, ring[:1], 0).T[::-1], color=colours[p.cls], lw=2, marker='o', ms=3, mfc='w')
     ax.set_axis_off()

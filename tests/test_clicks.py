@@ -103,3 +103,91 @@ def test_input_stays_as_it_was():
     m.flags.writeable = False
     for k in conventions: approximate(m, 2, k)
     assert np.array_equal(m, masks[0])
+
+centre = np.hypot(*np.mgrid[-40:41,-40:41])
+def on(shape): return np.zeros(shape, np.uint8)
+
+def box(mask, edge, cls):
+    "A square of a class, `edge` pixels from the border"
+    mask[edge:-edge or None,edge:-edge or None] = cls
+    return mask
+
+def frames(*edges): # Squares in one another, of classes in turn
+    m = on((70, 70))
+    for k,e in enumerate(edges): box(m, e, 1+k%3)
+    return m
+
+def letter_c(gap):
+    "A thin C with a disc in its mouth"
+    m = np.select([centre<20, centre<24], [2, 1]).astype(np.uint8)
+    m[40-gap:40+gap,60:] = np.where(m[40-gap:40+gap,60:]==1, 0, m[40-gap:40+gap,60:])
+    return m
+
+def spirals():
+    "Two arms round one another, and an object between them"
+    turn = (np.arctan2(*np.mgrid[-40:41,-40:41])/np.pi+centre/10)%2
+    m = np.where(centre<38, np.where(turn<1, 1, 2), 0).astype(np.uint8)
+    m[centre<5] = 3
+    return m
+
+# chkstyle: ignore-node
+around = dict(frame=frames(5, 8), thick=frames(5, 15), border=frames(0, 2), hairline=frames(3, 4), many=frames(0, 2, 4, 6, 8, 20), back=frames(2, 5, 30, 31),
+    tyre=np.select([centre<20, centre<24], [2, 1]).astype(np.uint8), rings=(centre<39)*(1+(centre//3%3)).astype(np.uint8), spirals=spirals(),
+    c=letter_c(3), slit=letter_c(1), speck=np.where(centre<1, 2, centre<3).astype(np.uint8))
+
+@pytest.mark.parametrize('convention', [o for o in conventions if o!='no_crumbs'])
+@pytest.mark.parametrize('name', around)
+def test_a_thin_object_leaves_what_it_surrounds(name, convention):
+    m = around[name]
+    for background in 0,None: assert (approximate(m, 0, convention, background)==m)[m>0].all()
+    o = outlines([m], 0, convention, workers=1)
+    index = o.index(0, o.of(0))
+    assert np.array_equal(o.cls[index[m>0]], m[m>0])
+
+@pytest.mark.parametrize('name', ['frame', 'thick', 'tyre', 'back', 'c'])
+def test_it_does_with_a_tolerance_too(name):
+    m = around[name]
+    for t in .5,1.,2.: assert min(image_iou(approximate(m, t), m).values())>.6
+
+def test_every_drawn_pixel_of_noise_is_right():
+    rng = np.random.default_rng(3)
+    for _ in range(40):
+        m = rng.integers(0, 5, rng.integers(1, 30, 2)).astype(np.uint8)
+        m[m==4] = void
+        assert (approximate(m, 0)==m)[(m>0)&(m<void)].all() and (approximate(m, 0, background=None)==m)[m<void].all()
+
+def test_equal_areas_go_by_pixels_then_by_place():
+    square = np.array([[0,0],[0,4],[4,4],[4,0]], np.float32)
+    a,b,c = (Polygon(k, square, 5, area, (0, 0)) for k,area in ((1, 9), (2, 25), (3, 9)))
+    for polys,top in ([a, b], 1),([b, a], 1),([a, c], 3),([c, a], 1),([c, b, a], 1):
+        assert set(np.unique(paint(polys, (5, 5))))=={top}
+
+@pytest.mark.parametrize('rotated', range(4))
+def test_the_order_does_not_depend_on_where_things_are(rotated):
+    for m in around.values():
+        turned = np.rot90(m, rotated)
+        assert np.array_equal(np.rot90(approximate(m, 0), rotated), approximate(turned, 0))
+
+def test_people_who_draw_a_frame_last_do_not_fill_it():
+    frame,inside = (Polygon(k, np.array([[e,e],[e,59-e],[59-e,59-e],[59-e,e]], np.float32), 5, 10**6*(k==2), (0, 0)) for k,e in ((1, 2), (2, 6)))
+    for polys in [frame, inside],[inside, frame]: assert paint(polys, (60, 60))[30,30]==2
+
+def test_what_opencv_counts_it_paints(tmp_path):
+    import cv2
+    for m in masks[:6]:
+        ps,want = polygons(m, 3, 'cv2'),np.zeros(m.shape, np.uint8)
+        for p in sorted(ps, key=lambda p: (-p.enclosed, -p.area)): cv2.fillPoly(want, [p.points[:,::-1].astype(np.int32)], p.cls)
+        assert np.array_equal(approximate(m, 3, 'cv2'), want)
+    o = outlines(masks[:6], 3, 'cv2', workers=1)
+    o.save(tmp_path/'o.npz')
+    again = Outlines.load(tmp_path/'o.npz')
+    for i in range(6):
+        assert np.array_equal(again.paint(i, again.of(i)), approximate(masks[i], 3, 'cv2'))
+        assert np.array_equal(again.index(i, again.of(i))>=0, approximate(masks[i], 3, 'cv2')>0)
+    assert again.cv2.all() and not outlines(masks[:2], 3, workers=1).cv2.any()
+
+def test_outlines_of_a_file_without_the_painter_are_ours(tmp_path):
+    o = outlines(masks[:3], 2, workers=1)
+    np.savez(tmp_path/'o.npz', **{k: v for k,v in vars(o).items() if k!='cv2'})
+    again = Outlines.load(tmp_path/'o.npz')
+    assert np.array_equal(again.paint(1, again.of(1)), o.paint(1, o.of(1))) and not again.cv2.any()

@@ -30,7 +30,7 @@ def toy():
 
 def seeded(o): return torch.Generator().manual_seed(sum(map(ord, o)))
 
-base = dict(lr=.03, ll_lr=0., lr_min=0., warmup=0., schedule='poly', momentum=.9, nesterov=False, wd=5e-4, device='cpu', head_rate=None, ema=0.)
+base = dict(lr=.03, ll_lr=0., lr_min=0., warmup=0., schedule='poly', momentum=.9, nesterov=False, wd=5e-4, device='cpu', head_rate=None, ema=0., warmup_form='before', body_rate='stated')
 gan = dict(bs_unl=3, unlabelled='rest', confidence=.5, fm_weight=.1, st_weight=1., st_warmup=.2, d_lr=1e-3, legacy=False, control=False)
 
 def fit(toy, root, die=False, n=6, lbl=6, norm='train', precision='fp32', **kw):

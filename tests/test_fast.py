@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from deep_al_illusions import augment, fast, train as training
-from deep_al_illusions.augment import strong, views
+from deep_al_illusions.augment import Policy, Recipe, strong, views
 from deep_al_illusions.core import InputError, Spec, digest, generator, settings
 from deep_al_illusions.data import load_task
 from deep_al_illusions.fast import Captured, Engine, at_once, compiler, path_for, together
@@ -25,12 +25,15 @@ def on_the_cpu(monkeypatch):
     monkeypatch.setenv('DAL_DEVICE', 'cpu')
 
 small = dict(bs=8, bs_unl=16)
+views_of_his = dict(views_order='crop_first', padding='zero', cutout_fill='mean')
 # chkstyle: ignore-node
 kinds = {
     'strong': (dict(bs=8, augment='strong', ema=.9), []),
     'predicted': (dict(bs=8, augment='weak'), ['pred_loss']),
     'uda': (dict(ssl='uda', **small), []),
-    'joint': (dict(ssl='uda', bn='joint', tsa='log', augment='strong', ema=.9, **small), ['pred_loss'])}
+    'joint': (dict(ssl='uda', bn='joint', tsa='log', augment='strong', ema=.9, **small), ['pred_loss']),
+    'author': (dict(bs=8, augment='strong', head_init='classes', lr_min=1e-4, **views_of_his), []),
+    'floats': (dict(ssl='uda', augment='strong', warmup_form='within', **views_of_his, **small), [])}
 
 def weights(model): return digest(*model.state_dict().values())
 def gap(a, b): return max((u.double()-v.double()).abs().max().item() for u,v in zip(a.state_dict().values(), b.state_dict().values()))
@@ -63,7 +66,7 @@ def test_images_that_fill_the_memory_go_one_at_a_time(monkeypatch):
 
 # Sums in another order differ in the seventh digit, and an iteration near the first weights multiplies that by about 2: small steps, and few
 @pytest.mark.skipif(not compiler('cpu'), reason='no C++ compiler, or no headers of Python')
-@pytest.mark.parametrize('kind', ['strong', 'uda', 'joint'])
+@pytest.mark.parametrize('kind', ['strong', 'uda', 'joint', 'author'])
 def test_compiled_is_plain_but_for_the_last_digits(kind, tmp_path, monkeypatch, recwarn):
     kw,res = dict(lr=.001, warmup=0.)|(dict(ll_lr=.001) if kinds[kind][1] else {}),[]
     for o in 'off', 'compile':
@@ -213,14 +216,17 @@ def on_fakes(policy, mode, device, size):
     with mode: (draws,tables) = tree_map_only(torch.Tensor, lambda o: o.to(device), fakes)
     policy._at |= {device: draws, (size, device): SimpleNamespace(**tables)}
 
-def test_views_on_a_gpu_ask_for_nothing(dice):
-    mode,chain = FakeTensorMode(),strong(load_task('digits'))
-    on_fakes(chain[0], mode, dice.device, (8, 8))
+@pytest.mark.parametrize('recipe', [Recipe(), Recipe('crop_first', 'zero', [.5, .4, .3])])
+def test_views_on_a_gpu_ask_for_nothing(recipe, dice):
+    mode,chain = FakeTensorMode(),strong(load_task('digits'), recipe)
+    kind = torch.float32 if recipe.fill else torch.uint8
+    (policy,) = [o for o in chain if isinstance(o, Policy)]
+    on_fakes(policy, mode, dice.device, (8, 8))
     with mode:
         x = torch.empty(3, 4, 3, 8, 8, dtype=torch.uint8, device=dice.device)
         with OnDevice('cuda') as seen: v = views([chain, chain], x, dice)
-        assert [(o.shape, o.dtype, o.device) for o in v]==[(x.shape, x.dtype, x.device)]*2 and len(seen.names)>100
-        with pytest.raises(Exception, match='bincount|tolist|scalar|Dynamic'): chain[0].apply(x[0], chain[0].draw(x[0].shape, dice), dense=False)
+        assert [(o.shape, o.dtype, o.device) for o in v]==[(x.shape, kind, x.device)]*2 and len(seen.names)>100
+        with pytest.raises(Exception, match='bincount|tolist|scalar|Dynamic'): policy.apply(x[0], policy.draw(x[0].shape, dice), dense=False)
 
 class Tape(TorchDispatchMode):
     "Stands in for a CUDA graph: notes operations and the tensors they work on; carries out none of them until `replay`"

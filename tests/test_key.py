@@ -1,0 +1,209 @@
+"One thing changed at a time: it changes the key of a training, or provably cannot change the training"
+import warnings
+from dataclasses import fields, replace
+from functools import partial
+
+import numpy as np, pytest, torch
+
+from deep_al_illusions.augment import Chain, RandomFlip, augments
+from deep_al_illusions.clicks import Convention, Outlines, conventions, outlines
+from deep_al_illusions.core import InputError, Spec, run_id
+from deep_al_illusions.data import Task, accuracy, load_task, tasks
+from deep_al_illusions.loop import run
+from deep_al_illusions.segdata import SegTask, miou, scene
+from deep_al_illusions.train import train, training_key
+
+def tiny(**kw):
+    g = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 256, (24, 3, 8, 8), generator=g, dtype=torch.uint8)
+    return Task('tiny', list('abc'), x, torch.arange(24)%3, x[:9].flip(3), torch.arange(9)%3, **kw)
+
+def tiny_scenes(**kw):
+    x,y = (torch.from_numpy(np.stack(o)) for o in zip(*(scene(i, 2, 24) for i in range(10))))
+    return SegTask('tiny', list('abc'), x.permute(0, 3, 1, 2).contiguous(), y, x[:4].permute(0, 3, 1, 2).contiguous(), y[:4],
+        **dict(background=0)|kw)
+
+quick = dict(iterations=2, bs=4, cycles=0)
+spec_of = dict(plain=Spec(augment='weak', init='random', **quick), uda=Spec(ssl='uda', bs_unl=4, **quick),
+    pixels=Spec(task='scenes', crop=16, model='deeplab-18-4', initial=.5, per_cycle=.1, **quick),
+    s4gan=Spec(task='scenes', ssl='s4gan', crop=16, model='deeplab-18-4', bs_unl=2, initial=.5, per_cycle=.1, **quick))
+
+# Another value of each field; those that are not here are numbers or switches, which change as `other` says
+# chkstyle: ignore-node
+values = dict(task=dict(plain='letters', pixels='voc'), strategy='entropy', ssl=dict(plain='uda', uda='none', pixels='s4gan', s4gan='none'), augment=dict(plain='strong', uda='strong', pixels='none', s4gan='none'),
+    scale='paper', budget='large', level=dict(pixels='polygon', s4gan='polygon'), model=dict(plain='wrn-16-1', uda='wrn-16-1', pixels='deeplab-18-8', s4gan='deeplab-18-8'), init=dict(plain='letters', uda='letters'),
+    schedule='poly', precision='bf16', breaks='flip', range='0,128', matte='black', copies='drop', unlabelled='all', tsa='log', bn='joint', convention='eight', labels='original', candidates='prediction', last='skip', norm='eval',
+    aggregate='mean', reading='nats', ensemble='probabilities', warmup_form='within', head_init='classes', views_order='crop_first', padding='zero', cutout_fill='mean', body_rate='code', channels='bgr')
+no_other = dict(device='there is no second device here', init='weights of segmentation come from files; those of `plain` are changed')
+choices = dict(schedule=['poly', 'cosine'], reading=['nats', 'log_c'], norm=['eval', 'train'], warmup_form=['within', 'before'], channels=['bgr', 'rgb'])
+
+def other(spec, kind, f):
+    "Another value of the field `f`, or `None` where it has no meaning here"
+    now = getattr(spec, f.name)
+    if f.name in values:
+        v = values[f.name]
+        v = v.get(kind) if isinstance(v, dict) else v
+        return next((o for o in choices.get(f.name, [v]) if o!=now), None)
+    if now is None or f.name in no_other: return None
+    if f.type is bool: return not now
+    if f.type is int: return now+1
+    return now*.5 if now else .25
+
+def without_defaults(spec): return {f.name: getattr(spec, f.name) for f in fields(spec)}
+
+def changed(spec, kind, f):
+    "The `Spec` with that field alone changed, or `None`"
+    value = other(spec, kind, f)
+    if value is None: return None
+    if f.name in ('scale', 'budget'): # All other fields stay as they are
+        res = object.__new__(Spec)
+        for k,v in (without_defaults(spec)|{f.name: value}).items(): object.__setattr__(res, k, v)
+        return res
+    try: return replace(spec, **{f.name: value})
+    except InputError: return None
+
+def weights(task, spec, root, lbl):
+    "The trained weights, made afresh, and the score"
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        model,res = train(task.at(spec, None), spec, lbl, root=root)
+    return {k: v.clone() for k,v in model.state_dict().items()},res['score'],res['loss']
+
+def equal(a, b):
+    return a[0].keys()==b[0].keys() and all(torch.equal(a[0][k], b[0][k]) for k in a[0]) and np.array_equal(a[1:], b[1:], equal_nan=True)
+
+def make(kind): return tiny_scenes() if kind in ('pixels', 's4gan') else tiny()
+
+@pytest.mark.parametrize('kind', spec_of)
+def test_every_field_of_a_spec(kind, tmp_path):
+    spec,task,lbl = spec_of[kind],make(kind),[0, 1, 2, 3, 4, 5]
+    key = training_key(task.at(spec, None), spec, lbl)
+    base,seen,same = weights(task, spec, tmp_path/'base', lbl),set(),[]
+    for f in fields(Spec):
+        new = changed(spec, kind, f)
+        if new is None: continue
+        seen.add(f.name)
+        if training_key(task.at(new, None), new, lbl)==key: same.append((f.name, new))
+    for name,new in same:
+        assert equal(weights(task, new, tmp_path/name, lbl), base), f'{name} changes a training, but not its key'
+    assert {o for o,_ in same}>={'strategy', 'budget', 'initial', 'per_cycle', 'cycles', 'subset', 'members'}
+    assert len(seen)-len(same)>=15
+
+def test_no_field_is_forgotten():
+    "Every field is changed for some kind of training, or it is said why not"
+    seen = {f.name for f in fields(Spec) for k,s in spec_of.items() if changed(s, k, f) is not None}
+    assert {f.name for f in fields(Spec)}-seen<={*no_other}
+
+def twice(c): return 2*accuracy(c)
+def share(k): return lambda c: k*accuracy(c)
+
+# chkstyle: ignore-node
+task_changes = {
+    'x_train': lambda t: t.x_train[0, 0, 0].add_(1), 'y_train': lambda t: t.y_train[:2].copy_(t.y_train[:2].flip(0)), 'x_test': lambda t: t.x_test[0].add_(1), 'y_test': lambda t: t.y_test[:2].copy_(t.y_test[:2].flip(0)),
+    'x_train replaced': lambda t: setattr(t, 'x_train', t.x_train.flip(0)), 'breaks': lambda t: setattr(t, 'breaks', ('flip',)), 'mean': lambda t: setattr(t, 'mean', [.1, .2, .3]), 'std': lambda t: setattr(t, 'std', [.1, .2, .3]),
+    'metric': lambda t: setattr(t, 'metric', twice), 'classes': lambda t: t.classes.append('d'), 'what a metric closes over': lambda t: setattr(t, 'metric', share(3)), 'a partial metric': lambda t: setattr(t, 'metric', partial(twice))}
+
+@pytest.mark.parametrize('what', task_changes)
+def test_every_field_of_a_task(what):
+    t,s = tiny(metric=share(2)),spec_of['plain']
+    before = training_key(t, s, [0, 1, 2])
+    assert before==training_key(tiny(metric=share(2)), s, [0, 1, 2])
+    task_changes[what](t)
+    assert training_key(t, s, [0, 1, 2])!=before
+
+def test_fields_of_a_task_that_no_training_reads(tmp_path):
+    t,s = tiny(),spec_of['plain']
+    u = replace_name(tiny())
+    assert training_key(t, s, [0, 1, 2])==training_key(u, s, [0, 1, 2])
+    assert equal(weights(t, s, tmp_path/'a', [0, 1, 2]), weights(u, s, tmp_path/'b', [0, 1, 2]))
+
+def replace_name(t):
+    t.name,t.costs = 'another',t.costs*7
+    return t
+
+# chkstyle: ignore-node
+scene_changes = {'background': lambda t: setattr(t, 'background', None), 'y_train': lambda t: t.y_train[0, :4].add_(1), 'breaks': lambda t: setattr(t, 'breaks', ('flip',)),
+    'mean': lambda t: setattr(t, 'mean', [.1, .2, .3]), 'metric': lambda t: setattr(t, 'metric', lambda c: miou(c)/2)}
+
+@pytest.mark.parametrize('what', scene_changes)
+def test_every_field_of_a_segmentation_task(what):
+    t,s = tiny_scenes(),spec_of['pixels']
+    before = training_key(t.at(s, None), s, [0, 1])
+    scene_changes[what](t)
+    assert training_key(t.at(s, None), s, [0, 1])!=before
+
+def test_what_people_drew_is_in_the_key():
+    t,s = tiny_scenes(),spec_of['pixels']
+    keys = {training_key(t.at(s, None), s, [0, 1])}
+    for tolerance in 1.,3.: keys.add(training_key(t.drawn_by(outlines(t.y_train, tolerance, workers=1)).at(s, None), s, [0, 1]))
+    assert len(keys)==3
+
+def test_what_is_registered_under_a_name_is_in_the_key(monkeypatch):
+    t,s = tiny(),Spec(augment='mine', **quick)
+    keys = []
+    for p in .5,.5,.7:
+        monkeypatch.setitem(augments, 'mine', lambda task, p=p: Chain([RandomFlip(p)]))
+        keys.append(training_key(t, s, [0, 1, 2]))
+    assert keys[0]==keys[1]!=keys[2]
+    u,r,keys = tiny_scenes(),replace(spec_of['pixels'], convention='mine'),[]
+    for c in Convention(8), Convention(8), Convention(4, level=1.):
+        monkeypatch.setitem(conventions, 'mine', c)
+        keys.append(training_key(u.at(r, None), r, [0, 1]))
+    assert keys[0]==keys[1]!=keys[2]
+
+# Finished runs of other data
+
+def arrays(path, **kw):
+    t = tiny()
+    d = {k: getattr(t, k).numpy() for k in ('x_train', 'y_train', 'x_test', 'y_test')}
+    np.savez(path, **d|kw)
+    return Spec(task=f'npz:{path}', initial=6, **quick|dict(iterations=1))
+
+def silent(*a): pass
+
+def test_corrected_settings_of_a_data_set_give_another_training(tmp_path):
+    s = replace(arrays(tmp_path/'a.npz'), augment='weak')
+    run(s, tmp_path/'one', say=silent)
+    arrays(tmp_path/'a.npz', breaks='flip')
+    with pytest.raises(InputError, match='has changed since'): run(s, tmp_path/'one', say=silent)
+    run(s, tmp_path/'two', say=silent)
+    names = [{o.name for o in (tmp_path/k/'trainings').glob('*.pt')} for k in ('one', 'two')]
+    assert not names[0]&names[1]
+
+# chkstyle: ignore-node
+@pytest.mark.parametrize('harm,words', [(lambda p: p.unlink(), 'cannot be checked: .*no such file'), (lambda p: p.write_bytes(b'torn'), 'cannot be checked: .*not a'),
+    (lambda p: np.savez(p, **dict(np.load(p))|dict(y_train=np.arange(24)//8)), 'data npz:.* has changed since')])
+def test_a_finished_run_is_not_handed_back_unchecked(tmp_path, harm, words):
+    s = arrays(tmp_path/'a.npz')
+    folder = run(s, tmp_path/'runs', say=silent)
+    assert run(s, tmp_path/'runs', say=silent)==folder
+    harm(tmp_path/'a.npz')
+    with pytest.raises(InputError, match=words) as e: run(s, tmp_path/'runs', say=silent)
+    assert '\n' not in str(e.value)
+
+def test_the_same_contents_at_another_time_are_the_same_data(tmp_path):
+    s = arrays(tmp_path/'a.npz')
+    folder = run(s, tmp_path/'runs', say=silent)
+    data = (tmp_path/'a.npz').read_bytes()
+    (tmp_path/'a.npz').unlink()
+    (tmp_path/'a.npz').write_bytes(data)
+    assert run(s, tmp_path/'runs', say=silent)==folder
+
+def test_a_task_of_ones_own_is_loaded_to_be_compared(tmp_path, monkeypatch):
+    monkeypatch.setitem(tasks, 'mine', lambda name: tiny())
+    s = Spec(task='mine', initial=6, **quick|dict(iterations=1))
+    folder = run(s, tmp_path, say=silent)
+    assert run(s, tmp_path, say=silent)==folder
+    monkeypatch.setitem(tasks, 'mine', lambda name: tiny(breaks=('flip',)))
+    with pytest.raises(InputError, match='data mine has changed'): run(s, tmp_path, say=silent)
+
+def test_a_strategy_of_ones_own_is_compared_by_its_code(tmp_path, monkeypatch):
+    from deep_al_illusions.acquire import Order, register
+    def first(outs, pool, generator): return Order(torch.arange(len(pool.unl)))
+    register('own_first')(first)
+    s = Spec(strategy='own_first', initial=20, per_cycle=5, **quick|dict(iterations=1, cycles=1))
+    folder = run(s, tmp_path, say=silent)
+    assert run(s, tmp_path, say=silent)==folder
+    def first(outs, pool, generator): return Order(torch.arange(len(pool.unl)).flip(0))
+    register('own_first')(first)
+    with pytest.raises(InputError, match='strategy own_first has changed'): run(s, tmp_path, say=silent)
