@@ -174,7 +174,7 @@ def is_void(name, background): # Is it a name for pixels that nobody judges?
     plain = _letters(name)
     return plain in _ignored or plain in _empty and _letters(background or '') in _certain
 
-# %% ../nbs/19a_classlists.ipynb #54fc284a
+# %% ../nbs/19a_classlists.ipynb #ea343abd
 @dataclass(frozen=True)
 class ClassList:
     "Names of the classes, and the numbers and colours that stand for them in label maps"
@@ -185,6 +185,7 @@ class ClassList:
     stated:bool # Do the numbers stand in the file?
     file:str
     note:str=None # What was made of the list, where that has to be said
+    fixed:bool=False # Is it that of a published data set, and in no file?
 
 def _twice(values):
     "What occurs twice, or `None`"

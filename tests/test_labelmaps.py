@@ -129,6 +129,7 @@ def looked(images):
     return [count_map(f.data) for f in files],files
 
 class Bytes:
+    name = '1.png'
     def __init__(self, data): self.data = data
     def read_bytes(self): return self.data
 
