@@ -6,8 +6,8 @@
 __all__ = ['text_of', 'Entry', 'from_lines', 'from_table', 'from_data', 'entries_of', 'background_of', 'is_void', 'ClassList',
            'class_list', 'lists_near', 'find_classes']
 
-# %% ../nbs/19a_classlists.ipynb #de19d3a2
-import csv,json,re
+# %% ../nbs/19a_classlists.ipynb #22b50e01
+import csv,re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -49,26 +49,23 @@ def _colour(value):
     rgb = [int(o) for o in value[:3] if str(o).isdigit()]
     return int(packed(rgb)) if len(rgb)==3 and max(rgb)<256 else None
 
-# %% ../nbs/19a_classlists.ipynb #b4dee9c7
+# %% ../nbs/19a_classlists.ipynb #2cb0e4e6
 _sep = r'(?:\s*[,;:\t]\s*|\s+)'
 _rgb = rf'(?P<colour>\d+{_sep}\d+{_sep}\d+)'
 _name,_number = r'(?P<name>\S.*?)',r'(?P<number>-?\d+)'
-_forms = [re.compile(o) for o in (
-    r'(?P<name>[^:]+):(?P<colour>\d+,\d+,\d+)(?::.*)?', # CVAT
-    rf'{_number}{_sep}{_name}{_sep}{_rgb}(?:{_sep}\d+)?', # A lookup table, with alpha or without
-    rf'{_number}{_sep}{_rgb}{_sep}{_name}',
-    rf'{_name}{_sep}{_rgb}',
-    rf'{_rgb}{_sep}{_name}', # CamVid
-    rf'{_number}{_sep}{_name}{_sep}(?P<colour>#[0-9a-fA-F]{{6}})',
-    rf'{_name}{_sep}(?P<colour>#[0-9a-fA-F]{{6}})',
-    rf'{_number}(?:\s*[:=,;.)|\t]\s*|\s+){_name}',
-    rf'{_name}\s*[:=,;\t]\s*{_number}')]
+_cvat = r'(?P<name>[^:]+):(?P<colour>\d+,\d+,\d+)(?::.*)?'
+_lookup = rf'{_number}{_sep}{_name}{_sep}{_rgb}(?:{_sep}\d+)?' # With alpha or without
+_coded = [rf'{_number}{_sep}{_rgb}{_sep}{_name}', rf'{_name}{_sep}{_rgb}', rf'{_rgb}{_sep}{_name}']
+_web = r'(?P<colour>#[0-9a-fA-F]{6})'
+_coded += [rf'{_number}{_sep}{_name}{_sep}{_web}', rf'{_name}{_sep}{_web}']
+_numbered = [rf'{_number}(?:\s*[:=,;.)|\t]\s*|\s+){_name}', rf'{_name}\s*[:=,;\t]\s*{_number}']
+_forms = [re.compile(o) for o in (_cvat, _lookup, *_coded, *_numbered)]
 
+# %% ../nbs/19a_classlists.ipynb #1919284f
 def _fields(m):
     d = m.groupdict()
-    number = d.get('number')
-    return Entry(d['name'].strip(' \t"\''), None if number is None else int(number),
-        _colour(d.get('colour')))
+    number = None if d.get('number') is None else int(d['number'])
+    return Entry(d['name'].strip(' \t"\''), number, _colour(d.get('colour')))
 
 def from_lines(lines)->list: # Of `Entry`
     "The classes in lines of one form"
@@ -78,16 +75,15 @@ def from_lines(lines)->list: # Of `Entry`
     if len(lines)==1: lines = re.split(r'[,;\t]', lines[0])
     return [Entry(o.strip(' \t"\',;')) for o in lines if o.strip()]
 
-# %% ../nbs/19a_classlists.ipynb #bda71a58
-_called = dict(name='name names class classname label labelname category title'.split(),
-    number='id index idx value pixelvalue pixel classid labelid number'.split(),
-    colour='color colour rgb colorrgb hex'.split(), red='r red'.split(),
-    green='g green'.split(), blue='b blue'.split())
+# %% ../nbs/19a_classlists.ipynb #17adca0f
+_called = dict(red='r red', green='g green', blue='b blue', colour='color colour rgb colorrgb hex')
+_called['name'] = 'name names class classname label labelname category title'
+_called['number'] = 'id index idx value pixelvalue pixel classid labelid number'
 
 def _column(word):
     "What the column or the key of that name holds"
     letters = re.sub(r'[\W_]', '', str(word)).lower()
-    return next((k for k,words in _called.items() if letters in words), None)
+    return next((k for k,words in _called.items() if letters in words.split()), None)
 
 def _entry(pairs):
     "The class of (column, value) pairs, or `None` where no column is a name"
@@ -99,6 +95,7 @@ def _entry(pairs):
     known = re.fullmatch(r'-?\d+', number)
     return Entry(str(d['name']).strip(), int(number) if known else None, _colour(colour))
 
+# %% ../nbs/19a_classlists.ipynb #f2048ce4
 def from_table(lines):
     "The classes of a table with a header, or `None` where the first line is none"
     cut = max(',;\t', key=lines[0].count) if lines else ','
@@ -147,7 +144,7 @@ def entries_of(
     if suffix=='.txt' and lines and lines[0].startswith('['): return entries_of(data, '.json')
     return from_table(lines) or from_lines(lines)
 
-# %% ../nbs/19a_classlists.ipynb #a4bdc634
+# %% ../nbs/19a_classlists.ipynb #581cf35c
 _certain = set('background bg bgd bkg bkgd backgroundclass hintergrund fondo sfondo fundo '
     'achtergrond bakgrund arriereplan фон 背景 배경'.split())
 _empty = set('void unlabeled unlabelled unlabel unannotated notlabeled nolabel unclassified'.split())
@@ -156,6 +153,7 @@ _ignored = set('ignore ignored ignorelabel dontcare'.split())
 
 def _letters(name): return re.sub(r'[\W_\d]', '', name).casefold()
 
+# %% ../nbs/19a_classlists.ipynb #33e76ce5
 def background_of(
     names, # Of classes
     file='the list of classes', # For messages
@@ -164,9 +162,8 @@ def background_of(
     plain = [_letters(o) for o in names]
     for known in _certain,_empty:
         found = [i for i,o in enumerate(plain) if o in known]
-        if len(found)>1:
-            both = ' and '.join(names[i] for i in found[:2])
-            raise InputError(f'{file}: {both} both mean the background; give one another name')
+        both = ' and '.join(names[i] for i in found[:2])
+        if len(found)>1: raise InputError(f'{file}: {both} both mean the background; rename one')
         if found: return found[0]
     return 0 if plain and plain[0] in _rest else None
 
@@ -174,7 +171,7 @@ def is_void(name, background): # Is it a name for pixels that nobody judges?
     plain = _letters(name)
     return plain in _ignored or plain in _empty and _letters(background or '') in _certain
 
-# %% ../nbs/19a_classlists.ipynb #ea343abd
+# %% ../nbs/19a_classlists.ipynb #0f0ba773
 @dataclass(frozen=True)
 class ClassList:
     "Names of the classes, and the numbers and colours that stand for them in label maps"
@@ -187,24 +184,29 @@ class ClassList:
     note:str=None # What was made of the list, where that has to be said
     fixed:bool=False # Is it that of a published data set, and in no file?
 
-def _twice(values):
-    "What occurs twice, or `None`"
-    some = [o for o in values if o is not None]
-    return next((o for o in some if some.count(o)>1), None)
+# %% ../nbs/19a_classlists.ipynb #fe1ed538
+def _once(entries, field, file, words):
+    "Raise an `InputError` where two entries have the same name, number or colour"
+    some = [o for e in entries if (o := getattr(e, field)) is not None]
+    twice = next((o for o in some if some.count(o)>1), None)
+    shown = f'#{twice:06x}' if field=='colour' and twice is not None else twice
+    if twice is not None: raise InputError(f'{file}: {shown} {words}')
+    without = [e.name for e in entries if getattr(e, field) is None]
+    if without and some: raise InputError(f'{file}: {without[0]} has no {field}, others have')
 
 def _valid(entries, file):
     "Raise an `InputError` unless each name, number and colour stands for one class"
-    if len(entries)>256:
-        raise InputError(f'{file}: {len(entries)} classes; label maps of 8 bits tell 255 apart')
-    if (o := _twice(e.name for e in entries)) is not None:
-        raise InputError(f'{file}: class {o} comes twice; each class needs a name of its own')
-    if (o := _twice(e.number for e in entries)) is not None:
-        raise InputError(f'{file}: {o} stands for two classes; give each a number of its own')
-    if (o := _twice(e.colour for e in entries)) is not None:
-        raise InputError(f'{file}: colour #{o:06x} stands for two classes')
-    for what in 'number','colour':
-        bare = [e.name for e in entries if getattr(e, what) is None]
-        if 0<len(bare)<len(entries): raise InputError(f'{file}: class {bare[0]} has no {what}, others have')
+    n = len(entries)
+    if n>256: raise InputError(f'{file}: {n} classes; label maps of 8 bits tell 255 apart')
+    _once(entries, 'name', file, 'comes twice; each class needs a name of its own')
+    _once(entries, 'number', file, 'stands for two classes; each needs a number of its own')
+    _once(entries, 'colour', file, 'stands for two classes; each needs a colour of its own')
+
+# %% ../nbs/19a_classlists.ipynb #2c20a251
+def _places(entries, stated):
+    "The number of each entry in the maps"
+    first = -1 if _letters(entries[0].name) in _ignored else 0
+    return [e.number if stated else i+first for i,e in enumerate(entries)]
 
 def class_list(
     entries, # List of `Entry`
@@ -212,22 +214,22 @@ def class_list(
 )->ClassList:
     "The list of classes in its final form"
     _valid(entries, file)
-    stated = bool(entries) and entries[0].number is not None
-    first = -1 if entries and _letters(entries[0].name) in _ignored else 0
+    stated = entries[0].number is not None
     at = background_of([e.name for e in entries], file)
     ground = None if at is None else entries[at].name
-    names = [e.name for e in entries if not is_void(e.name, ground)]
-    which = {e.name: names.index(e.name) if e.name in names else 255 for e in entries}
-    void = [e.name for e in entries if e.name not in names]
-    return ClassList(names, None if ground is None else which[ground],
-        {e.number if stated else i+first: which[e.name] for i,e in enumerate(entries)},
-        {e.colour: which[e.name] for e in entries if e.colour is not None}, stated, str(file),
-        f'{", ".join(void)} in {file} is taken for void' if void else None)
+    void = [e.name for e in entries if is_void(e.name, ground)]
+    names = [e.name for e in entries if e.name not in void]
+    which = [255 if e.name in void else names.index(e.name) for e in entries]
+    numbers = dict(zip(_places(entries, stated), which))
+    colours = {e.colour: c for e,c in zip(entries, which) if e.colour is not None}
+    note = f'{", ".join(void)} in {file} is taken for void' if void else None
+    background = None if ground is None else names.index(ground)
+    return ClassList(names, background, numbers, colours, stated, str(file), note)
 
-# %% ../nbs/19a_classlists.ipynb #e05664cf
-_known = ('classes.txt class_names.txt labelmap.txt label_map.txt labels.txt classes.names obj.names '
-    'colors.txt label_colors.txt class_dict.csv classes.csv _classes.csv classes.json labelmap.json '
-    'id2label.json meta.json data.yaml data.yml classes.yaml').split()
+# %% ../nbs/19a_classlists.ipynb #68898152
+_known = '''classes.txt class_names.txt labelmap.txt label_map.txt labels.txt classes.names
+    obj.names colors.txt label_colors.txt class_dict.csv classes.csv _classes.csv classes.json
+    labelmap.json id2label.json meta.json data.yaml data.yml classes.yaml'''.split()
 _splits = set('train training valid val validation test testing'.split())
 
 def lists_near(
@@ -240,31 +242,36 @@ def lists_near(
     folders = [labels, *inside, labels.parent, *above]
     return [f/o for o in _known for f in folders if (f/o).is_file()]
 
-# %% ../nbs/19a_classlists.ipynb #2e06d29f
-def _read(file, sure):
+# %% ../nbs/19a_classlists.ipynb #a8730d09
+_perhaps = 'data.yaml data.yml meta.json labels.txt'.split()
+
+def _read(file):
     "The list in a file, or `None`"
     try: entries = entries_of(file.read_bytes(), file.suffix.lower())
     except OSError as e: raise InputError(f'{file} cannot be read: {e}') from None
     if not entries: return None
     try: return class_list(entries, file.name)
     except InputError:
-        if sure: raise
-        return None
+        if file.name in _perhaps: return None
+        raise
 
+def _best(found):
+    "The first list, or one of the same names that has colours too"
+    coloured = [c for c in found if c.colours and c.names==found[0].names]
+    return coloured[0] if coloured and not found[0].colours else found[0]
+
+# %% ../nbs/19a_classlists.ipynb #757dfad3
 def find_classes(
     labels, # Folder of label maps
 )->tuple: # `ClassList` or `None`, and lines to be said
     "The list of classes that belongs to a folder of label maps"
-    said,found = [],[]
-    for file in lists_near(labels):
-        c = _read(file, sure=file.name=='classes.txt')
-        if c: found.append(c)
-        elif file.name not in ('data.yaml', 'meta.json', 'labels.txt'):
-            said.append(f'{file} holds no list of classes and is left alone')
+    files = lists_near(labels)
+    lists = [_read(o) for o in files]
+    bad = [o for o,c in zip(files, lists) if c is None and o.name not in _perhaps]
+    said = [f'{o} holds no list of classes and is left alone' for o in bad]
+    found = [c for c in lists if c]
     if not found: return None,said
-    best = found[0]
-    coloured = [c for c in found if c.colours and c.names==best.names]
-    if coloured and not best.colours: best = coloured[0]
+    best = _best(found)
     others = [c.file for c in found if c.names!=best.names]
     if others: said.append(f'classes are those of {best.file}; {others[0]} lists others')
     return best,said+[best.note]*bool(best.note)

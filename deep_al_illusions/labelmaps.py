@@ -36,67 +36,74 @@ def unpacked(colours)->np.ndarray: # ... x 3
     "The opposite of `packed`"
     return np.asarray(colours)[...,None]>>[16,8,0]&255
 
-# %% ../nbs/19_labelmaps.ipynb #795b1cc6
+# %% ../nbs/19_labelmaps.ipynb #972e5b57
 class Refusal(Exception):
     "Why a label map cannot be read, without the name of the file"
 
+# %% ../nbs/19_labelmaps.ipynb #2f87f7d3
 _lossy = dict(JPEG='a JPEG', MPO='a JPEG', JPEG2000='a JPEG 2000', AVIF='an AVIF')
 
 def _loses(im, data):
     "The lossy format that a picture was stored in, or nothing"
     if im.format=='WEBP' and b'VP8L' not in data[:4096]: return 'a lossy WebP'
-    if im.format=='TIFF' and im.info.get('compression') in ('jpeg', 'tiff_jpeg', 'webp'):
-        return 'a TIFF with lossy compression'
+    packing = im.info.get('compression') if im.format=='TIFF' else None
+    if packing in ('jpeg', 'tiff_jpeg', 'webp'): return 'a TIFF with lossy compression'
     return _lossy.get(im.format)
 
+# %% ../nbs/19_labelmaps.ipynb #7127cd5c
 def _raw(im):
     "PIL's name of the way in which the pixels are stored"
     args = im.tile[0].args if im.tile else ''
     return args if isinstance(args, str) else str(next(iter(args or ['']), ''))
 
+_wanted = 'store one class index a pixel, as 8-bit grey or palette'
+
 def _refused(im, data, raw):
     "Why a label map cannot be read, or nothing"
-    if kind := _loses(im, data):
-        return f'is {kind}, in which classes bleed into one another; export label maps as PNG'
-    if (n := frames(im))>1: return f'has {n} frames; store one map a file'
-    if im.mode in ('1', 'L') and 'I' in raw.partition(';')[2]:
-        return 'says that 0 is white, so its numbers may be upside down; store it as PNG'
-    if im.mode in ('RGB', 'RGBA') and ';16' in raw:
-        return 'has 16 bits a channel; store one class index a pixel, as 8-bit grey or palette'
+    kind,n = _loses(im, data),frames(im)
+    upside_down = im.mode in ('1', 'L') and 'I' in raw.partition(';')[2]
+    if kind: return f'is {kind}, in which classes bleed into one another; export label maps as PNG'
+    if n>1: return f'has {n} frames; store one map a file'
+    if upside_down: return 'says that 0 is white; its numbers may be upside down; store it as PNG'
+    if im.mode in ('RGB', 'RGBA') and ';16' in raw: return f'has 16 bits a channel; {_wanted}'
 
-# %% ../nbs/19_labelmaps.ipynb #19217551
+# %% ../nbs/19_labelmaps.ipynb #425a0bd8
 _steps = {'L;2': 85, 'L;2R': 85, 'L;4': 17, 'L;4R': 17}
 
 def _opaque(im):
     "The picture without its alpha channel, which must be 255 everywhere"
     if im.mode not in ('LA', 'RGBA'): return im
-    if im.getchannel('A').getextrema()!=(255, 255):
-        raise Refusal('is partly transparent; save it without an alpha channel')
+    clear = im.getchannel('A').getextrema()!=(255, 255)
+    if clear: raise Refusal('is partly transparent; save it without an alpha channel')
     return im.convert(im.mode[:-1])
 
+def _whole(a):
+    "Floats as integers"
+    whole = np.isfinite(a).all() and (a==np.rint(a)).all()
+    if not whole: raise Refusal('holds numbers that are not whole; store one class index a pixel')
+    return a.astype(np.int64)
+
+def _numbers(im, raw):
+    "The grey values of a loaded picture, as they were written"
+    known = im.mode in ('1', 'L', 'I', 'F') or im.mode.startswith('I;16')
+    if not known: raise Refusal(f'is {im.mode}; {_wanted}')
+    a = np.asarray(im)
+    if im.mode=='F': return _whole(a)
+    if im.mode=='1': return a.astype(np.uint8)
+    return a//_steps[raw] if raw in _steps else a
+
+# %% ../nbs/19_labelmaps.ipynb #b14be917
 @lru_cache(1000)
 def _colours(data): return packed(np.frombuffer(data, np.uint8).reshape(-1, 3))
 
 def _palette(im): return _colours(bytes(im.getpalette()))
 
-def _whole(a):
-    "Floats as integers"
-    if not np.isfinite(a).all() or (a!=np.rint(a)).any():
-        raise Refusal('holds numbers that are not whole; store one class index a pixel')
-    return a.astype(np.int64)
-
 def stored(im, raw=''): # A loaded picture -> `Stored`
     "The numbers, indices or colours of a label map, as they were written"
-    if im.mode=='P':
-        a,palette = np.asarray(im),_palette(im)
-        return Stored('palette' if a.max()<len(palette) else 'number', a, palette)
     if im.mode=='RGB': return Stored('colour', packed(np.asarray(im)).astype(np.int32))
-    if im.mode not in ('1', 'L', 'I', 'F') and not im.mode.startswith('I;16'):
-        raise Refusal(f'is {im.mode}; store one class index a pixel, as 8-bit grey or palette')
-    a = np.asarray(im)
-    if im.mode=='F': return Stored('number', _whole(a))
-    if im.mode=='1': return Stored('number', a.astype(np.uint8))
-    return Stored('number', a//_steps.get(raw, 1) if raw in _steps else a)
+    if im.mode!='P': return Stored('number', _numbers(im, raw))
+    a,palette = np.asarray(im),_palette(im)
+    return Stored('palette' if a.max()<len(palette) else 'number', a, palette)
 
 # %% ../nbs/19_labelmaps.ipynb #9f421321
 @contextmanager
@@ -119,7 +126,7 @@ def read_map(
     "A label map as it was stored, upright, or an `InputError` that names the file"
     with _opened(data, path, name) as (im,raw): return stored(im, raw)
 
-# %% ../nbs/19_labelmaps.ipynb #c949cd12
+# %% ../nbs/19_labelmaps.ipynb #bc48e480
 class Counted(NamedTuple):
     "What occurs in a label map"
     kind:str # number, palette or colour
@@ -136,6 +143,7 @@ def tally(pixels)->tuple: # H x W integers -> the K keys, ascending, and their c
     n = np.bincount(i, np.diff(start, append=flat.size), len(keys))
     return keys.astype(np.int64),n.astype(np.int64)
 
+# %% ../nbs/19_labelmaps.ipynb #b8cd8959
 def count_map(data, path='label map', name='')->Counted: # As for `read_map`
     "Kind, size and contents of a label map, or an `InputError` that names the file"
     with _opened(data, path, name) as (im,raw):
@@ -148,7 +156,7 @@ def count_map(data, path='label map', name='')->Counted: # As for `read_map`
         kind = 'number' if palette is None or keys[-1]>=len(palette) else 'palette'
         return Counted(kind, size, keys, n[keys], palette)
 
-# %% ../nbs/19_labelmaps.ipynb #8be984fd
+# %% ../nbs/19_labelmaps.ipynb #55dc1aa5
 def keys_of(
     stored, # `Stored` or `Counted`
     a, # Integers that occur in it
@@ -160,6 +168,7 @@ def keys_of(
     if stored.kind=='number': return a*packed([1,1,1])
     return a if stored.kind=='colour' else stored.palette[a.clip(max=len(stored.palette)-1)]
 
+# %% ../nbs/19_labelmaps.ipynb #b1403694
 @dataclass(frozen=True, eq=False)
 class Reading:
     "Which class each stored number or colour of a set of label maps is"

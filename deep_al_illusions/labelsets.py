@@ -6,7 +6,7 @@
 __all__ = ['voc_colours', 'totals', 'listed', 'areas', 'Noise', 'noise_of', 'Choice', 'evenly', 'from_numbers', 'from_names',
            'narrowed', 'instances', 'from_colours', 'palette_pairs', 'why_by_colour', 'key_kind', 'Agreed', 'agreed']
 
-# %% ../nbs/19b_labelsets.ipynb #48b90579
+# %% ../nbs/19b_labelsets.ipynb #67b62735
 from collections import Counter
 from functools import cache
 from typing import NamedTuple
@@ -16,8 +16,7 @@ from PIL import Image
 
 from .classlists import ClassList
 from .core import InputError
-from .labelmaps import (
-    Counted,Reading,keys_of,packed,plain,read_map,reading,tally,unpacked)
+from .labelmaps import Reading,keys_of,packed,plain,read_map,reading,unpacked
 
 # %% ../nbs/19b_labelsets.ipynb #2aa1482c
 def totals(
@@ -39,7 +38,7 @@ def listed(
     more = f' and {len(known)-12} more' if len(known)>12 else ''
     return ', '.join(known[:12])+more
 
-# %% ../nbs/19b_labelsets.ipynb #6e821896
+# %% ../nbs/19b_labelsets.ipynb #a2ce5a6b
 _inside = .02 # Least share of pixels inside an area, for a value that fills one
 
 def areas(
@@ -52,6 +51,7 @@ def areas(
     i = i.reshape(-1)
     return keys,np.bincount(i, minlength=len(keys)),np.bincount(i, alike.reshape(-1), len(keys))
 
+# %% ../nbs/19b_labelsets.ipynb #5629ffe9
 class Noise(NamedTuple):
     "Keys that fill areas, and keys that do not"
     true:list
@@ -72,7 +72,7 @@ def noise_of(
     most = sum(n[k] for k in true)>=.7*sum(n.values())
     return Noise(true, noise, len(noise)>=max(3, len(true)) and most)
 
-# %% ../nbs/19b_labelsets.ipynb #67e6659d
+# %% ../nbs/19b_labelsets.ipynb #ee8e5415
 class Choice(NamedTuple):
     "What the keys of a set stand for"
     classes:dict # Class of each key; 255 is void
@@ -82,58 +82,69 @@ class Choice(NamedTuple):
 
 _usual = {i: i for i in range(256)}
 
+# %% ../nbs/19b_labelsets.ipynb #eb655f97
 def evenly(
     numbers, # Ascending
 )->bool:
-    "Are numbers 0, s, 2 s, … with s greater than 1, or 0 to 255 in equal steps up to rounding?"
+    "Are numbers 0, s, 2 s, … with s greater than 1, or 0 to 255 in steps equal up to rounding?"
     last = len(numbers)-1
     if last<1 or numbers[0] or numbers[-1]<=last: return False
     rounding = 1 if numbers[-1]==255 else 1e-6
     return all(abs(v-numbers[-1]*i/last)<rounding for i,v in enumerate(numbers))
 
-def _ambiguous(total):
-    raise InputError(f'label maps hold {listed(total)}: 255 may be a class or void; '
-        'name the classes in classes.txt (number,name in each line) beside the label maps')
+# %% ../nbs/19b_labelsets.ipynb #3557c2f4
+def _own_class_each(used, void):
+    "A class for each number, called by it"
+    said = f'label maps hold {listed(used)}; each is a class of its own'
+    classes = {k: i for i,k in enumerate(used)}
+    if void: said,classes[255] = f'{said}, and 255 is void',255
+    return Choice(classes, [str(k) for k in used], None if used[0] else 0, (said,))
 
 def from_numbers(
     total:dict, # Pixels of each number, in 0..255
 )->Choice:
     "Classes of label maps without a list of classes"
-    used = [k for k in total if k!=255]
-    if used==[0] and 255 in total:
+    used,void = [k for k in total if k!=255],255 in total
+    if used==[0] and void:
         said = 'label maps hold 0 and 255 alone, so 255 is taken for the class of the object'
         return Choice({0: 0, 255: 1}, ['0','255'], 0, (said,))
-    if len(used)<2:
-        raise InputError(f'one class only; label maps hold {listed(total)}, and 255 is void')
+    if len(used)<2: raise InputError(f'one class only; label maps hold {listed(total)}; 255 is void')
     if used[0]==0 and 2*len(used)>used[-1]+1:
         return Choice(_usual, [str(i) for i in range(used[-1]+1)], 0)
-    if 255 in total and evenly([*total]): _ambiguous(total)
-    said = f'label maps hold {listed(used)}; each is a class of its own'
-    void = {255: 255} if 255 in total else {}
-    if void: said += ', and 255 is void'
-    classes = {k: i for i,k in enumerate(used)}
-    return Choice(classes|void, [str(k) for k in used], 0 if used[0]==0 else None, (said,))
+    if void and evenly([*total]): raise InputError(f'label maps hold {listed(total)}: 255 may be '
+        'a class or void; write number,name of each class into classes.txt beside them')
+    return _own_class_each(used, void)
 
-# %% ../nbs/19b_labelsets.ipynb #9d63ffbb
+# %% ../nbs/19b_labelsets.ipynb #2502a4e1
 def _stated(total, listing):
     "Numbers that stand in the list of classes"
     missing = [k for k in total if k not in listing.numbers and k!=255]
-    if missing:
-        n,every = sum(total[k] for k in missing),sum(total.values())
-        raise InputError(f'{listing.file} does not list {listed(missing)} ({n/every:.1%} of the pixels); '
-            'add a line number,name for each, called ignore where it is void')
-    return Choice(listing.numbers|{255: listing.numbers.get(255, 255)}, [])
+    share = sum(total[k] for k in missing)/sum(total.values())
+    if missing: raise InputError(f'{listing.file} does not list {listed(missing)} ({share:.1%} of '
+        'the pixels); add a line number,name for each, called ignore where it is void')
+    return Choice({255: 255}|listing.numbers, [])
+
+def _in_order(numbers, total):
+    "The choice where numbers are the named classes in their order"
+    said = f'label maps hold {listed(total)}, taken for the {len(numbers)} classes in their order'
+    classes = {255: 255}|{k: i for i,k in enumerate(numbers)}
+    return Choice(classes, [], None, (said,))
 
 def _spread(total, n):
     "Numbers of which there are as many as names, in their order, or nothing"
-    every,used = [*total],[k for k in total if k!=255]
-    for numbers in every,used:
-        if len(numbers)!=n: continue
-        first_is_1 = numbers==[*range(1, n+1)]
-        if not evenly(numbers) and not first_is_1: continue
-        said = f'label maps hold {listed(total)}, which are taken for the {n} classes in their order'
-        classes = {k: i for i,k in enumerate(numbers)}
-        return Choice(classes|({} if 255 in classes else {255: 255}), [], None, (said,))
+    for numbers in [*total],[k for k in total if k!=255]:
+        fits = evenly(numbers) or numbers==[*range(1, n+1)]
+        if len(numbers)==n and fits: return _in_order(numbers, total)
+
+# %% ../nbs/19b_labelsets.ipynb #e7ace4a3
+def _misfit(total, used, n, file):
+    "Raise an `InputError` where numbers and names do not go together"
+    if used==[0] and 255 in total: raise InputError(f'label maps hold 0 and 255 alone, but {file} '
+        f'names {n} classes; write number,name for each number that is a class')
+    if used==[*range(n+1)]: raise InputError(f'label maps hold {listed(used)}, one number more than '
+        f'{file} has names; put a line background, or ignore, before the first')
+    if n in (len(used), len(total)): raise InputError(f'label maps hold {listed(total)}, not '
+        f'0..{n-1}; which is which? write number,name in each line of {file}')
 
 def from_names(
     total:dict, # Pixels of each number, in 0..255
@@ -141,42 +152,38 @@ def from_names(
 )->Choice: # Names and background are those of the list
     "Classes of label maps with a list of classes"
     if listing.stated: return _stated(total, listing)
-    if listing.fixed: return Choice(_usual|listing.numbers, [])
     n,used = max(listing.numbers)+1,[k for k in total if k!=255]
-    if used==[0] and 255 in total and n!=2:
-        raise InputError(f'label maps hold 0 and 255 alone, but {listing.file} names {n} classes; '
-            'give a line number,name for each number that is a class')
-    if used and used[-1]<n and (len(used)>1 or 255 not in total):
-        return Choice(_usual|listing.numbers, [])
-    if choice := _spread(total, n): return choice
-    if used==[*range(n+1)]:
-        raise InputError(f'label maps hold {listed(used)}, one number more than {listing.file} has names; '
-            'put a line background, or ignore, before the first')
-    if len(used)==n or len(total)==n:
-        raise InputError(f'label maps hold {listed(total)}, not 0..{n-1}; which is which? '
-            f'write number,name in each line of {listing.file}')
-    return Choice(_usual|listing.numbers, []) # The first map out of range is named where it is checked
+    as_they_are = Choice(_usual|listing.numbers, [])
+    in_range = used and used[-1]<n and (used!=[0] or 255 not in total)
+    if listing.fixed or in_range: return as_they_are
+    choice = _spread(total, n)
+    if not choice: _misfit(total, used, n, listing.file)
+    return choice or as_they_are
 
-# %% ../nbs/19b_labelsets.ipynb #5e2f3c89
+# %% ../nbs/19b_labelsets.ipynb #aa63910e
 _nothing = {-1, 65535, 2**31-1, 2**32-1} # Void, in more than 8 bits
+
+def _with_void(total):
+    "Numbers of classes, and one that more than 8 bits have for void; or nothing"
+    void = [k for k in total if k in _nothing]
+    others = [k for k in total if k not in _nothing]
+    if len(void)!=1 or len(others)<2 or not all(0<=k<255 for k in others): return None
+    return {k: k for k in others}|{void[0]: 255},(f'{void[0]} in label maps is taken for void',)
 
 def narrowed(
     total:dict, # Pixels of each number
 )->tuple: # Number in 0..255 of each number, and what has to be said
     "Numbers of more than 8 bits as numbers of 8"
     if all(0<=k<256 for k in total): return {k: k for k in total},()
-    others = [k for k in total if k not in _nothing]
-    void = [k for k in total if k in _nothing]
-    if len(void)==1 and all(0<=k<255 for k in others) and len(others)>1:
-        said = f'{void[0]} in label maps is taken for void'
-        return {k: k for k in others}|{void[0]: 255},(said,)
+    found = _with_void(total)
+    if found: return found
     if all(0<=k<65536 and k%257==0 for k in total):
         said = 'numbers in label maps are 257 times 0..255, and were divided by 257'
         return {k: k//257 for k in total},(said,)
-    raise InputError(f'label maps hold {listed(total)}; classes are 0..254, and 255 is void. Numbers of '
-        'objects, or of a longer list? write number,name of each class into classes.txt')
+    raise InputError(f'label maps hold {listed(total)}; classes are 0..254, and 255 is void. Are '
+        'they numbers of objects, or of a longer list? write number,name of each class into classes.txt')
 
-# %% ../nbs/19b_labelsets.ipynb #f036fa76
+# %% ../nbs/19b_labelsets.ipynb #3368036b
 def instances(
     maps, # List of `Counted`
 )->bool:
@@ -186,63 +193,76 @@ def instances(
     whole = all(k==[*range(1, len(k)+1)] for k in found)
     return len(found)>=10 and whole and len({len(k) for k in found})>=4
 
+# %% ../nbs/19b_labelsets.ipynb #c387e9af
+def _no_objects(maps, few, listing):
+    "Raise an `InputError` where numbers are those of objects"
+    greatest = max((k for k in few if k!=255), default=0)
+    explained = listing and (listing.stated or greatest<=max(listing.numbers))
+    if explained or not instances(maps): return
+    raise InputError('every label map numbers its objects from 1, so these are numbers of objects '
+        'and no classes; export a map of classes (semantic segmentation)')
+
 def _by_number(maps, total, listing):
     "The choice for numbers, of any size"
-    if listing and listing.stated and any(not 0<=k<256 for k in total): return _stated(total, listing)
+    wide = any(not 0<=k<256 for k in total)
+    if wide and listing and listing.stated: return _stated(total, listing)
     small,said = narrowed(total)
     few = Counter()
     for k,n in total.items(): few[small[k]] += n
     few = dict(sorted(few.items()))
-    beyond = listing and max(k for k in [0, *few] if k!=255)>=max(listing.numbers)+1
-    if (not listing or beyond and not listing.stated) and instances(maps):
-        raise InputError('every label map numbers its objects from 1, so these are numbers of objects and '
-            'no classes; export a map of classes (semantic segmentation)')
+    _no_objects(maps, few, listing)
     choice = from_names(few, listing) if listing else from_numbers(few)
-    if all(k==small[k] for k in small): return choice
-    return choice._replace(classes={k: choice.classes[o] for k,o in small.items()}, said=said+choice.said)
+    if not wide: return choice
+    classes = {k: choice.classes[o] for k,o in small.items()}
+    return choice._replace(classes=classes, said=said+choice.said)
 
-# %% ../nbs/19b_labelsets.ipynb #fe9b93ff
+# %% ../nbs/19b_labelsets.ipynb #3695f1f9
 def _voc_colour(i): return sum((i>>3*j+c&1)<<23-8*c-j for j in range(8) for c in range(3))
 
 voc_colours = {_voc_colour(i): i for i in [*range(21), 255]} # Index of each packed colour
 
+def _from_voc(total, listing):
+    "The colours of PASCAL VOC as its indices"
+    few = dict(sorted((voc_colours[k], n) for k,n in total.items()))
+    choice = from_names(few, listing) if listing else from_numbers(few)
+    classes = {k: choice.classes[voc_colours[k]] for k in total}
+    said = 'label maps have the colours of PASCAL VOC'
+    return choice._replace(classes=classes, said=(said, *choice.said))
+
+# %% ../nbs/19b_labelsets.ipynb #181ee7ac
 def _from_table(total, listing):
     "Colours that stand in the list of classes"
     table = listing.colours
     if {*table}<={*voc_colours}: table = {_voc_colour(255): 255}|table
     missing = sorted((k for k in total if k not in table), key=lambda k: -total[k])
-    if missing:
-        share = sum(total[k] for k in missing)/sum(total.values())
-        raise InputError(f'{listing.file} does not list the colours {listed(missing, "colour")} of label maps '
-            f'({share:.1%} of the pixels); add a line name,r,g,b for each, called ignore where it is void')
+    share = sum(total[k] for k in missing)/sum(total.values())
+    names = listed(missing, 'colour')
+    if missing: raise InputError(f'{listing.file} does not list the colours {names} of label maps '
+        f'({share:.1%} of the pixels); add a line name,r,g,b for each, called ignore where it is void')
     return Choice(table, [])
-
-def from_colours(
-    total:dict, # Pixels of each packed colour
-    listing:ClassList=None,
-    exact=True, # Are these the colours that somebody drew, or what a palette made of them?
-)->Choice:
-    "Classes of colour-coded label maps"
-    if listing and listing.colours: return _from_table(total, listing)
-    if {*total}<={*voc_colours} and len(total)>1:
-        few = {voc_colours[k]: n for k,n in total.items()}
-        few = dict(sorted(few.items()))
-        choice = from_names(few, listing) if listing else from_numbers(few)
-        classes = {k: choice.classes[voc_colours[k]] for k in total}
-        return choice._replace(classes=classes, said=('label maps have the colours of PASCAL VOC',)+choice.said)
-    names = len(listing.names) if listing else 2
-    if exact and len(total)==2 and 0 in total and names==2:
-        said = f'label maps hold {listed(total, "colour")}; black is taken for the background'
-        return Choice({0: 0, max(total): 1}, ['black', f'#{max(total):06x}'], 0, (said,))
-    _no_table(total)
 
 def _no_table(total):
     common = sorted(total, key=lambda k: -total[k])
     rgb = ['NAME,'+','.join(map(str, unpacked(k).tolist())) for k in common[:2]]
-    raise InputError(f'label maps are colour-coded, with {len(total)} colours ({listed(common, "colour")}), and '
-        f'nothing says which class each is; write colors.txt beside them, a line each: {" / ".join(rgb)}')
+    raise InputError(f'label maps are colour-coded, with {len(total)} colours '
+        f'({listed(common, "colour")}), and nothing says which class each is; write colors.txt '
+        f'beside them, a line each: {" / ".join(rgb)}')
 
-# %% ../nbs/19b_labelsets.ipynb #d7069f0f
+# %% ../nbs/19b_labelsets.ipynb #9ec2006b
+def from_colours(
+    total:dict, # Pixels of each packed colour
+    listing:ClassList=None,
+    exact=True, # Are these the colours that somebody drew?
+)->Choice:
+    "Classes of colour-coded label maps"
+    if listing and listing.colours: return _from_table(total, listing)
+    if {*total}<={*voc_colours} and len(total)>1: return _from_voc(total, listing)
+    names = len(listing.names) if listing else 2
+    if not exact or len(total)!=2 or 0 not in total or names!=2: _no_table(total)
+    said = f'label maps hold {listed(total, "colour")}; black is taken for the background'
+    return Choice({0: 0, max(total): 1}, ['black', f'#{max(total):06x}'], 0, (said,))
+
+# %% ../nbs/19b_labelsets.ipynb #e9488762
 @cache
 def _web(): return packed(np.reshape(Image.new('RGB', (1, 1)).convert('P').getpalette(), (-1, 3)))
 
@@ -263,24 +283,25 @@ def palette_pairs(
         pairs.append(np.stack([k, palette[k]], 1))
     return np.unique(np.concatenate(pairs), axis=0) if pairs else np.zeros((0, 2), int)
 
+# %% ../nbs/19b_labelsets.ipynb #b97ddbe6
 def why_by_colour(
     maps, # List of `Counted`, of palettes
     listing=None,
 ): # Text; empty where indices are classes
     "Why the indices of palette maps are no classes"
-    pairs = palette_pairs(maps)
     if any(_is_web(o) for o in {id(c.palette): c.palette for c in maps}.values()):
         return "their palette is that of Image.convert('P'), whose indices are colours"
-    index,colour = pairs.T.tolist()
+    pairs = palette_pairs(maps).tolist()
+    index,colours = [i for i,_ in pairs],{c for _,c in pairs}
     if len({*index})<len(index): return 'an index has other colours in other files'
-    if {*colour}<={*voc_colours} and any(voc_colours[c]!=i for i,c in pairs.tolist()):
+    if colours<={*voc_colours} and any(voc_colours[c]!=i for i,c in pairs):
         return 'their colours are those of PASCAL VOC, in another order'
     table = listing.colours if listing else {}
-    if table and {*colour}<={*table} and any(listing.numbers.get(i)!=table[c] for i,c in pairs.tolist()):
+    if colours<={*table} and any(listing.numbers.get(i)!=table[c] for i,c in pairs):
         return f'their colours are those of {listing.file}, in another order'
     return ''
 
-# %% ../nbs/19b_labelsets.ipynb #aeb42870
+# %% ../nbs/19b_labelsets.ipynb #a8d0930b
 def _coloured(c): return c.kind=='colour' and not (c.keys%packed([1,1,1])==0).all()
 
 def key_kind(
@@ -291,27 +312,26 @@ def key_kind(
     "What is read in the maps of a set"
     palettes = [c for c in maps if c.kind=='palette']
     why = why_by_colour(palettes, listing) if palettes else ''
-    true = any(map(_coloured, maps))
-    if not why and not true: return 'number',''
+    if not why and not any(map(_coloured, maps)): return 'number',''
     other = [i for i,c in enumerate(maps) if c.kind!='number']
-    if len(other)<len(maps):
-        first = f' (first {files[other[0]].name})' if len(files) else ''
-        raise InputError(f'{len(maps)-len(other)} of {len(maps)} label maps hold numbers, the others{first} '
-            'colours; export all of them in one form')
+    n,first = len(maps)-len(other),f' (first {files[other[0]].name})' if len(files) else ''
+    if n: raise InputError(f'{n} of {len(maps)} label maps hold numbers, the others{first} '
+        'colours; export all of them in one form')
     return 'colour',why
 
+# %% ../nbs/19b_labelsets.ipynb #1653307d
 def _first_is_black(maps, listing):
     "Raise an `InputError` where black is a class of its own and class 0 another colour"
     if listing: return
     pairs = dict(palette_pairs([c for c in maps if c.kind=='palette']).tolist())
     black = [i for i,c in pairs.items() if c==0 and i!=255]
-    if pairs.get(0, 0)!=0 and black:
-        raise InputError(f'in the palette of the label maps black is {black[0]} and 0 is #{pairs[0]:06x}; '
-            'which is the background? name the classes in classes.txt beside the label maps')
+    if pairs.get(0, 0)==0 or not black: return
+    raise InputError(f'in the palette of the label maps black is {black[0]} and 0 is '
+        f'#{pairs[0]:06x}; which is the background? name the classes in classes.txt beside them')
 
-# %% ../nbs/19b_labelsets.ipynb #1487e0b4
-_wayout = ('they were saved as JPEG, resized with interpolation or drawn with soft edges on the way; '
-    'export them again as PNG without that (nearest neighbour where they are resized)')
+# %% ../nbs/19b_labelsets.ipynb #bd7b6d30
+_wayout = '''they were saved as JPEG, resized with interpolation or drawn with soft edges on the way;
+    export them again as PNG without that (nearest neighbour where they are resized)'''
 
 def _sampled(maps, files, by):
     "Keys of the eight maps with the most of them"
@@ -325,16 +345,26 @@ def _noise(maps, files, by, total):
     if len(total)<5: return
     found = noise_of(_sampled(maps, files, by))
     if not found.noisy: return
-    raise InputError(f'label maps hold {len(total)} different values, of which {len(found.true)} fill areas '
-        f'({listed(found.true, by)}) and the others lie along their edges: {_wayout}')
+    true = listed(found.true, by)
+    raise InputError(f'label maps hold {len(total)} different values, of which {len(found.true)} '
+        f'fill areas ({true}) and the others lie along their edges: {" ".join(_wayout.split())}')
 
+# %% ../nbs/19b_labelsets.ipynb #d9270dcc
 def _fits(total, by, listing):
     "Does the list of classes account for every number or colour?"
     if not listing: return False
     if by=='colour': return {*total}<={*listing.colours}
     return {*total}<={*listing.numbers, 255}
 
-# %% ../nbs/19b_labelsets.ipynb #80a1f0fe
+def _choice(maps, files, by, why, listing):
+    "The choice for the keys of a set"
+    total = totals(maps, by)
+    if by=='number': _first_is_black(maps, listing)
+    if not _fits(total, by, listing): _noise(maps, files, by, total)
+    if by=='number': return _by_number(maps, total, listing)
+    return from_colours(total, listing, exact='convert' not in why)
+
+# %% ../nbs/19b_labelsets.ipynb #ad7f519a
 class Agreed(NamedTuple):
     "What the label maps of a set mean"
     reading:Reading
@@ -349,15 +379,10 @@ def agreed(
 )->Agreed:
     "Which class each number or colour of a set of label maps is, or an `InputError` with the way out"
     by,why = key_kind(maps, listing, files)
-    total = totals(maps, by)
-    if by=='number': _first_is_black(maps, listing)
-    try:
-        if not _fits(total, by, listing): _noise(maps, files, by, total)
-        if by=='number': choice = _by_number(maps, total, listing)
-        else: choice = from_colours(total, listing, exact='convert' not in why)
+    try: choice = _choice(maps, files, by, why, listing)
     except InputError as e: raise InputError(f'{why}: {e}' if why else str(e)) from None
-    said = choice.said+((f'label maps are read by colour, as {why}',) if why else ())
-    names = listing.names if listing else choice.names
-    background = listing.background if listing else choice.background
+    said = (*choice.said, *[f'label maps are read by colour, as {why}']*bool(why))
+    known = listing or choice
     usual = by=='number' and choice.classes==_usual
-    return Agreed(plain if usual else reading(choice.classes, by), names, background, said)
+    found = plain if usual else reading(choice.classes, by)
+    return Agreed(found, known.names, known.background, said)

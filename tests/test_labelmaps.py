@@ -222,7 +222,7 @@ doubtful = {
     'numbers and colours': ([Image.fromarray(maps[0]), Image.fromarray(voc3[maps[1]])], None, 'export all of them in one form'),
     'one class': ([Image.fromarray(y*0) for y in maps], None, 'one class only'),
     'one class and void': ([Image.fromarray(np.where(y>0, 7, 255).astype(np.uint8)) for y in maps], None, 'one class only'),
-    'numbers of objects in 16 bits': ([Image.fromarray(y.astype(np.uint16)+26001) for y in maps], None, 'Numbers of objects'),
+    'numbers of objects in 16 bits': ([Image.fromarray(y.astype(np.uint16)+26001) for y in maps], None, 'numbers of objects'),
     'a photograph': ([Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))], None, 'colour-coded, with 1... colours')}
 
 @pytest.mark.parametrize('case', doubtful)
@@ -319,7 +319,7 @@ def test_what_nobody_judges_is_void():
     assert c.numbers=={0: 0, 1: 1, 2: 255, 3: 2} and c.names==['background', 'disc', 'square'] and 'void in classes.txt is taken for void' in c.note
     assert listing('disc', 'others', 'square').background is None
 
-@pytest.mark.parametrize('lines,words', [(['background', 'disc', 'disc'], 'class disc comes twice'), (['0 a', '0 b'], '0 stands for two classes'),
+@pytest.mark.parametrize('lines,words', [(['background', 'disc', 'disc'], 'disc comes twice'), (['0 a', '0 b'], '0 stands for two classes'),
     (['a,1,2,3', 'b,1,2,3'], '#010203 stands for two classes'), (['background', 'bg', 'disc'], 'both mean the background'), ([f'c{i}' for i in range(300)], '300 classes')])
 def test_a_list_that_contradicts_itself_is_refused(lines, words):
     with pytest.raises(InputError, match=words): listing(*lines)
