@@ -92,7 +92,7 @@ def evenly(
     rounding = 1 if numbers[-1]==255 else 1e-6
     return all(abs(v-numbers[-1]*i/last)<rounding for i,v in enumerate(numbers))
 
-# %% ../nbs/19b_labelsets.ipynb #3557c2f4
+# %% ../nbs/19b_labelsets.ipynb #0cfbb86a
 def _own_class_each(used, void):
     "A class for each number, called by it"
     said = f'label maps hold {listed(used)}; each is a class of its own'
@@ -100,6 +100,7 @@ def _own_class_each(used, void):
     if void: said,classes[255] = f'{said}, and 255 is void',255
     return Choice(classes, [str(k) for k in used], None if used[0] else 0, (said,))
 
+# %% ../nbs/19b_labelsets.ipynb #12d07757
 def from_numbers(
     total:dict, # Pixels of each number, in 0..255
 )->Choice:
@@ -109,8 +110,8 @@ def from_numbers(
         said = 'label maps hold 0 and 255 alone, so 255 is taken for the class of the object'
         return Choice({0: 0, 255: 1}, ['0','255'], 0, (said,))
     if len(used)<2: raise InputError(f'one class only; label maps hold {listed(total)}; 255 is void')
-    if used[0]==0 and 2*len(used)>used[-1]+1:
-        return Choice(_usual, [str(i) for i in range(used[-1]+1)], 0)
+    names = [str(i) for i in range(used[-1]+1)]
+    if used[0]==0 and 2*len(used)>len(names): return Choice(_usual, names, 0)
     if void and evenly([*total]): raise InputError(f'label maps hold {listed(total)}: 255 may be '
         'a class or void; write number,name of each class into classes.txt beside them')
     return _own_class_each(used, void)
@@ -283,23 +284,22 @@ def palette_pairs(
         pairs.append(np.stack([k, palette[k]], 1))
     return np.unique(np.concatenate(pairs), axis=0) if pairs else np.zeros((0, 2), int)
 
-# %% ../nbs/19b_labelsets.ipynb #b97ddbe6
+# %% ../nbs/19b_labelsets.ipynb #b9038d73
 def why_by_colour(
     maps, # List of `Counted`, of palettes
     listing=None,
 ): # Text; empty where indices are classes
     "Why the indices of palette maps are no classes"
-    if any(_is_web(o) for o in {id(c.palette): c.palette for c in maps}.values()):
-        return "their palette is that of Image.convert('P'), whose indices are colours"
+    web = any(_is_web(o) for o in {id(c.palette): c.palette for c in maps}.values())
+    if web: return "their palette is that of Image.convert('P'), whose indices are colours"
     pairs = palette_pairs(maps).tolist()
     index,colours = [i for i,_ in pairs],{c for _,c in pairs}
     if len({*index})<len(index): return 'an index has other colours in other files'
-    if colours<={*voc_colours} and any(voc_colours[c]!=i for i,c in pairs):
-        return 'their colours are those of PASCAL VOC, in another order'
-    table = listing.colours if listing else {}
-    if colours<={*table} and any(listing.numbers.get(i)!=table[c] for i,c in pairs):
-        return f'their colours are those of {listing.file}, in another order'
-    return ''
+    table,numbers = (listing.colours, listing.numbers) if listing else ({}, {})
+    voc = colours<={*voc_colours} and any(voc_colours[c]!=i for i,c in pairs)
+    known = colours<={*table} and any(numbers.get(i)!=table[c] for i,c in pairs)
+    if voc: return 'their colours are those of PASCAL VOC, in another order'
+    return f'their colours are those of {listing.file}, in another order' if known else ''
 
 # %% ../nbs/19b_labelsets.ipynb #a8d0930b
 def _coloured(c): return c.kind=='colour' and not (c.keys%packed([1,1,1])==0).all()
