@@ -17,27 +17,35 @@ from PIL import Image
 from .core import InputError,digest
 from .decode import Shown,picture
 
-# %% ../nbs/19c_parts.ipynb #725e0c5b
+# %% ../nbs/19c_parts.ipynb #3d45598d
 _frame = re.compile(r'(?P<clip>.*?)[\W_]*(?:frame|img|f)?[\W_]*(?P<number>\d+)')
+
+def _equal_steps(clips):
+    "Are most numbers of all clips at one distance?"
+    gaps = Counter(g for k in clips.values() for g in np.diff(sorted(k)).tolist())
+    return bool(gaps) and gaps.most_common(1)[0][1]>=.8*sum(gaps.values())
 
 def clips_of(
     names, # Of photographs, without suffix, with the folders that they are in
 )->dict: # Clip of each name; empty where the names are not those of several clips
     "The clip that each frame belongs to, by its name"
     found = {o: _frame.fullmatch(o) for o in names}
-    if not found or not all(found.values()): return {}
+    if not all(found.values()): return {}
     clips = {}
-    for o,m in found.items(): clips.setdefault(m['clip'], []).append(int(m['number']))
-    gaps = Counter(g for k in clips.values() for g in np.diff(sorted(k)).tolist())
-    even = gaps and gaps.most_common(1)[0][1]>=.8*sum(gaps.values())
-    if len(clips)<2 or len(found)<3*len(clips) or not even: return {}
+    for m in found.values(): clips.setdefault(m['clip'], []).append(int(m['number']))
+    if len(clips)<2 or len(found)<3*len(clips) or not _equal_steps(clips): return {}
     return {o: m['clip'] for o,m in found.items()}
 
-# %% ../nbs/19c_parts.ipynb #81cfd973
+# %% ../nbs/19c_parts.ipynb #bb30bd2f
 def _coarse(path):
     with Image.open(path) as im:
         im.draft('RGB', (32, 32))
         return np.asarray(im.convert('RGB').resize((16, 16))).astype(float)
+
+def _apart(pairs, files, n):
+    "Median difference of some pairs, in grey levels"
+    some = pairs[::max(1, len(pairs)//n)]
+    return np.median([np.abs(_coarse(files[a])-_coarse(files[b])).mean() for a,b in some])
 
 def alike(
     files:dict, # File of each name
@@ -46,17 +54,13 @@ def alike(
 )->bool:
     "Do frames look much more like the next ones of their clip than like those of others?"
     names = sorted(files, key=lambda o: (clips[o], len(o), o))
-    near = [(a, b) for a,b in zip(names, names[1:]) if clips[a]==clips[b]]
     half = len(names)//2
-    far = [(a, b) for a,b in zip(names, names[half:]+names[:half]) if clips[a]!=clips[b]]
-    if not near or not far: return False
-    def apart(pairs):
-        some = pairs[::max(1, len(pairs)//n)]
-        return np.median([np.abs(_coarse(files[a])-_coarse(files[b])).mean() for a,b in some])
-    return apart(near)<.5*apart(far)
+    near = [o for o in zip(names, names[1:]) if clips[o[0]]==clips[o[1]]]
+    far = [o for o in zip(names, names[half:]+names[:half]) if clips[o[0]]!=clips[o[1]]]
+    return bool(near and far) and _apart(near, files, n)<.5*_apart(far, files, n)
 
-# %% ../nbs/19c_parts.ipynb #fb464bcc
-def _films(pairs, root, name):
+# %% ../nbs/19c_parts.ipynb #02817115
+def _films(pairs, root):
     "The clip of each photograph, or nothing"
     files = {x.relative_to(root).with_suffix('').as_posix(): x for x,_ in pairs}
     clips = clips_of(files)
@@ -65,26 +69,33 @@ def _films(pairs, root, name):
     except (OSError, ValueError): return {} # Files are checked, and named, later
     return {files[o]: c for o,c in clips.items()}
 
+def _some_clips(clips, least):
+    "Clips with at least so many frames together, but never all"
+    sizes,held,n = Counter(clips.values()),[],0
+    for c in sorted(sizes, key=digest)[:-1]:
+        if n>=least: break
+        held.append(c)
+        n += sizes[c]
+    return sorted(held)
+
+# %% ../nbs/19c_parts.ipynb #412bc1d0
 def split(
     pairs, # List of (photograph, label map)
     root:Path, # Folder of the photographs
     name:str, # Of the task, for messages
 )->tuple: # Pairs for training and for testing, in order
     "A fifth of the pairs for testing, by a hash of names; of films, whole clips"
-    least = max(1, len(pairs)//5)
-    clips = _films(pairs, root, name)
+    least,clips = max(1, len(pairs)//5),_films(pairs, root)
     if not clips:
         order = sorted(pairs, key=lambda o: digest(o[1].stem))
         return sorted(order[least:]),sorted(order[:least])
-    sizes,held = Counter(clips.values()),[]
-    for c in sorted(sizes, key=digest):
-        if sum(sizes[o] for o in held)<least and len(held)<len(sizes)-1: held.append(c)
-    test = [o for o in pairs if clips[o[0]] in held]
-    warn(f'{name}: the photographs are frames of {len(sizes)} clips, so whole clips are for testing: '
-        f'{", ".join(sorted(held)[:8])} ({len(test)} of {len(pairs)})')
-    return sorted(o for o in pairs if clips[o[0]] not in held),sorted(test)
+    held = _some_clips(clips, least)
+    parts = [[o for o in pairs if (clips[o[0]] in held)==test] for test in (False, True)]
+    warn(f'{name}: the photographs are frames of {len({*clips.values()})} clips, so whole clips are '
+        f'for testing: {", ".join(held[:8])} ({len(parts[1])} of {len(pairs)})')
+    return tuple(map(sorted, parts))
 
-# %% ../nbs/19c_parts.ipynb #e8020300
+# %% ../nbs/19c_parts.ipynb #d911d19e
 def key_of(
     data:bytes, # Of the file
     a=None, # H x W x 3, where it was decoded
@@ -102,10 +113,11 @@ def same_picture(
     often = Counter(keys)
     def sure(path, key):
         if often[key]<2 or key[0]=='file': return key
-        return ('pixels', hashlib.blake2b(picture(path, how).tobytes(), digest_size=8).hexdigest())
+        a = picture(path, how)
+        return 'pixels',a.shape,hashlib.blake2b(a, digest_size=8).hexdigest()
     return [sure(*o) for o in zip(paths, keys)]
 
-# %% ../nbs/19c_parts.ipynb #75851c47
+# %% ../nbs/19c_parts.ipynb #f2cfc0dc
 def without_copies(
     keys, # N
     others=(), # Keys that must not occur
@@ -122,16 +134,14 @@ def _say_copies(name, train, test, maps):
     of = {}
     for k,m in zip(train, maps): of.setdefault(k, set()).add(m)
     torn,twice = sum(len(o)>1 for o in of.values()),len(train)-len(of)
-    known = {*train}
-    shared = sum(k in known for k in test)
-    if twice:
-        differ = f', {torn} of them with different label maps' if torn else ''
-        warn(f'{name}: {twice} of {len(train)} photographs of the pool are copies of others{differ}, so a strategy '
-            'may buy one photograph many times; copies=drop leaves them out')
-    if shared:
-        warn(f'{name}: {shared} of {len(test)} test photographs are in the pool too, so the score is partly '
-            'memory; copies=drop leaves them out of the pool')
+    shared = sum(k in of for k in test)
+    differ = f', {torn} of them with different label maps' if torn else ''
+    if twice: warn(f'{name}: {twice} of {len(train)} photographs of the pool are copies of others'
+        f'{differ}, so a strategy may buy one photograph many times; copies=drop leaves them out')
+    if shared: warn(f'{name}: {shared} of {len(test)} test photographs are in the pool too, so the '
+        'score is partly memory; copies=drop leaves them out of the pool')
 
+# %% ../nbs/19c_parts.ipynb #a42cc1be
 def check_copies(
     name:str, # Of the task
     train, # Keys of the photographs of the pool
@@ -140,32 +150,30 @@ def check_copies(
     copies:str=None, # keep or drop
 )->tuple: # Positions that stay in the pool and in test
     "Say what is a copy, or leave it out; an `InputError` where all of test is in the pool"
-    if {*test}<={*train}:
-        raise InputError(f'{name}: all {len(test)} test photographs are in the pool too, so a score would be '
-            'memory; is test a copy of train, or a link to it?')
+    n,m = len(train),len(test)
+    if {*test}<={*train}: raise InputError(f'{name}: all {m} test photographs are in the pool too, '
+        'so a score would be memory; is test a copy of train, or a link to it?')
     if copies!='drop':
         _say_copies(name, train, test, maps)
-        return [*range(len(train))],[*range(len(test))]
+        return [*range(n)],[*range(m)]
     stay,tested = without_copies(train, test),without_copies(test)
-    gone = len(train)-len(stay),len(test)-len(tested)
     if not stay: raise InputError(f'{name}: without copies no photograph of the pool is left')
-    if any(gone):
-        warn(f'{name}: copies are left out: {gone[0]} of {len(train)} in the pool, {gone[1]} of {len(test)} in test')
+    gone = f'{n-len(stay)} of {n} in the pool, {m-len(tested)} of {m} in test'
+    if len(stay)+len(tested)<n+m: warn(f'{name}: copies are left out: {gone}')
     return stay,tested
 
-# %% ../nbs/19c_parts.ipynb #1db28c31
+# %% ../nbs/19c_parts.ipynb #ff1f2218
 def lacking(
     names, # Of the C classes
     train, # C counts
     test, # C counts
-)->tuple: # Lines
+)->list: # Lines
     "What has to be said of classes that only one part has"
-    def some(mask):
-        found = [o for o,yes in zip(names, mask) if yes]
-        return ', '.join(found[:8])+(f' and {len(found)-8} more' if len(found)>8 else '')
     train,test = np.asarray(train)>0,np.asarray(test)>0
-    lines = []
-    if (train&~test).any(): lines.append(f'no test pixel of {some(train&~test)}; left out of the mean IoU')
-    if (test&~train).any(): lines.append(f'no training pixel of {some(test&~train)}, which test has: it will be missed')
-    if (~test&~train).any(): lines.append(f'no pixel of {some(~test&~train)} anywhere')
-    return tuple(lines)
+    def line(mask, begin, end):
+        found = [o for o,yes in zip(names, mask) if yes]
+        more = f' and {len(found)-8} more' if len(found)>8 else ''
+        return [f'{begin} {", ".join(found[:8])}{more}{end}']*bool(found)
+    lines = line(train&~test, 'no test pixel of', '; left out of the mean IoU')
+    lines += line(test&~train, 'no training pixel of', ', which test has: it will be missed')
+    return lines+line(~test&~train, 'no pixel of', ' anywhere')

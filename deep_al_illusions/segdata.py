@@ -135,35 +135,44 @@ def _bins(a): return np.bincount(np.asarray(a).reshape(-1), minlength=256)
 def _counts(y): # Pixels of each value in each label map
     return np.stack([_bins(o) for o in y]) if torch.is_tensor(y) else y.counts
 
-def _check_part(t, part, n):
-    "Raise an `InputError` unless images and label maps of a part belong together; counts of the values"
-    x,y = getattr(t, f'x_{part}'),getattr(t, f'y_{part}')
-    if len(x)!=len(y): raise InputError(f'{t.name}: {len(x)} {part} images but {len(y)} label maps')
-    if not len(x): raise InputError(f'{t.name}: no {part} images')
-    if torch.is_tensor(y) and x.shape[2:]!=y.shape[1:]:
-        raise InputError(f'{t.name}: {part} images and label maps differ in size')
-    c = _counts(y)
-    first = lambda bad: f'first {y.paths[bad.argmax()].name if hasattr(y, "paths") else bad.argmax()}'
+def _first(y, bad): # The first of the label maps that are bad
+    return f'first {y.paths[bad.argmax()].name if hasattr(y, "paths") else bad.argmax()}'
+
+# %% ../nbs/20_segdata.ipynb #70008e31
+def _fit(t, part, x, y):
+    "Raise an `InputError` unless there are as many label maps as images, of the same size"
+    n,m = len(x),len(y)
+    if n!=m: raise InputError(f'{t.name}: {n} {part} images but {m} label maps')
+    if not n: raise InputError(f'{t.name}: no {part} images')
+    same = not torch.is_tensor(y) or x.shape[2:]==y.shape[1:]
+    if not same: raise InputError(f'{t.name}: {part} images and label maps differ in size')
+
+def _in_range(t, part, y, n):
+    "Raise an `InputError` unless label maps hold the classes; pixels of each"
+    c,what = _counts(y),f'{part} label maps'
     wrong,void = c[:,n:255].any(1),c[:,255]==c.sum(1)
-    if wrong.any():
-        raise InputError(f'{t.name}: {wrong.sum()} of {len(c)} {part} label maps have a class out of range, '
-            f'{first(wrong)} with class {n+c[wrong.argmax(),n:255].argmax()}; there are 0..{n-1}, and 255 for void')
-    if void.all(): raise InputError(f'{t.name}: all {part} label maps are void (255) alone')
-    if void.any():
-        warn(f'{t.name}: {void.sum()} of {len(c)} {part} label maps are void (255) alone, {first(void)}')
+    greatest = n+c[wrong.argmax(),n:255].argmax()
+    if wrong.any(): raise InputError(f'{t.name}: {wrong.sum()} of {len(c)} {what} have a class out of '
+        f'range, {_first(y, wrong)} with class {greatest}; there are 0..{n-1}, and 255 for void')
+    if void.all(): raise InputError(f'{t.name}: all {what} are void (255) alone')
+    alone = f'{void.sum()} of {len(c)} {what} are void (255) alone'
+    if void.any(): warn(f'{t.name}: {alone}, {_first(y, void)}')
     return c.sum(0)[:n]
 
+# %% ../nbs/20_segdata.ipynb #328a16fe
 def _check(t):
     "Raise an `InputError` unless images and label maps of the task belong together"
-    n = len(t.classes)
-    if n<2:
-        raise InputError(f'{t.name}: one class only; a label map holds the index of a class in each pixel, '
-            'and 255 for void')
-    train,test = (_check_part(t, o, n) for o in ('train', 'test'))
-    if (test>0).sum()<2:
-        only = t.classes[test.argmax()]
-        raise InputError(f'{t.name}: the test label maps hold {only} alone, and a mean over one class is no score')
-    for o in lacking(t.classes, train, test): warn(f'{t.name}: {o}')
+    n,counts = len(t.classes),[]
+    if n<2: raise InputError(f'{t.name}: one class only; a label map holds the index of a class in '
+        'each pixel, and 255 for void')
+    for part in 'train','test':
+        x,y = getattr(t, f'x_{part}'),getattr(t, f'y_{part}')
+        _fit(t, part, x, y)
+        counts.append(_in_range(t, part, y, n))
+    only = t.classes[counts[1].argmax()]
+    if (counts[1]>0).sum()<2: raise InputError(f'{t.name}: the test label maps hold {only} alone, '
+        'and a mean over one class is no score')
+    for o in lacking(t.classes, *counts): warn(f'{t.name}: {o}')
 
 # %% ../nbs/20_segdata.ipynb #fb06a72d
 _hues = np.array([[205,85,65],[70,155,75],[75,95,200],[205,175,60],[160,85,170]])
@@ -275,22 +284,21 @@ class Photo(NamedTuple):
     digest:str # Of the file
     key:tuple  # What copies have in common
 
-def _upright_size(im, size): # Height and width as a viewer shows it
-    w,h = size[::-1] if way_up(im)>4 else size
-    return h,w
+def _size_of_jpeg(data):
+    "Height and width as a viewer shows it, and a look at every byte"
+    with Image.open(io.BytesIO(data)) as im:
+        size = im.size if way_up(im)>4 else im.size[::-1]
+        im.draft('RGB', (1, 1))
+        im.load()
+    return size
 
+# %% ../nbs/20_segdata.ipynb #ca942e21
 def _photo(path, how, seen, name):
     "Decode a photograph once; an `InputError` names the task and the file"
     try:
-        data,a = path.read_bytes(),None
-        if data[:3]==b'\xff\xd8\xff':
-            with Image.open(io.BytesIO(data)) as im:
-                size = _upright_size(im, im.size)
-                im.draft('RGB', (1, 1))
-                im.load()
-        else:
-            a = picture(path, how, seen)
-            size = a.shape[:2]
+        data = path.read_bytes()
+        a = None if data[:3]==b'\xff\xd8\xff' else picture(path, how, seen)
+        size = _size_of_jpeg(data) if a is None else a.shape[:2]
     except InputError as e: raise InputError(f'{name}: {e}') from None
     except unreadable as e: raise InputError(f'{name}: {path} cannot be read: {e}') from None
     return Photo(size, hashlib.blake2b(data, digest_size=8).hexdigest(), key_of(data, a))
@@ -304,24 +312,29 @@ class Looked(NamedTuple):
     digests:list # Of the files of the label maps
     def only(self, ids): return Looked(*([o[i] for i in ids] for o in self))
 
-def _apart(pair, photo, size, name):
-    "The error where a photograph and its label map differ in size"
-    turned = photo[::-1]==size and pair[0].suffix.lower()!='.png'
-    why = '; was the map drawn on the photograph before it was turned (EXIF)?' if turned else ''
-    return InputError(f'{name}: {pair[0].name} is {photo[0]} x {photo[1]}, its label map '
+# %% ../nbs/20_segdata.ipynb #5d69eba9
+def _same_size(pair, photo, size, name):
+    "Raise an `InputError` where a photograph and its label map differ in size"
+    if photo==size: return
+    lying = photo[::-1]==size
+    why = '; was the map drawn on the photograph before it was turned (EXIF)?' if lying else ''
+    raise InputError(f'{name}: {pair[0].name} is {photo[0]} x {photo[1]}, its label map '
         f'{size[0]} x {size[1]}{why}')
+
+def _pair(pair, how, seen, name):
+    "What is known of a photograph and of its label map, and the digest of the latter's file"
+    photo = _photo(pair[0], how, seen, name)
+    try: data = pair[1].read_bytes()
+    except OSError as e: raise InputError(f'{name}: {pair[1]} cannot be read: {e}') from None
+    c = count_map(data, pair[1], name)
+    _same_size(pair, photo.size, c.size, name)
+    return photo,c,hashlib.blake2b(data, digest_size=8).hexdigest()
 
 def _look(name, part, pairs, how, seen):
     "Decode and check every photograph and label map of a part once"
-    def look(pair):
-        photo = _photo(pair[0], how, seen, name)
-        try: data = pair[1].read_bytes()
-        except OSError as e: raise InputError(f'{name}: {pair[1]} cannot be read: {e}') from None
-        c = count_map(data, pair[1], name)
-        if photo.size!=c.size: raise _apart(pair, photo.size, c.size, name)
-        return photo,c,hashlib.blake2b(data, digest_size=8).hexdigest()
     with ThreadPoolExecutor() as ex:
-        found = [*tqdm(ex.map(look, pairs), part, len(pairs), disable=None, leave=False)]
+        each = ex.map(lambda o: _pair(o, how, seen, name), pairs)
+        found = [*tqdm(each, part, len(pairs), disable=None, leave=False)]
     return Looked(pairs, *map(list, zip(*found)))
 
 # %% ../nbs/20_segdata.ipynb #acf99286
@@ -339,6 +352,7 @@ def _files(part:Looked, reading, size, how):
     y.digest = digest(size, reading.stamp, part.digests)
     return x,y
 
+# %% ../nbs/20_segdata.ipynb #65eeec2e
 def _without_copies(name, train, test, options):
     "The parts, copies said or dropped"
     paths = [o for part in (train, test) for o,_ in part.pairs]
@@ -350,20 +364,25 @@ def _without_copies(name, train, test, options):
 # %% ../nbs/20_segdata.ipynb #0b7f1dc5
 _small = 2**28 # Bytes of a split that is kept as one tensor
 
-def _set(name, train, test, listing, options):
-    "Both parts, looked at, and what their label maps mean"
+def _disjoint(name, train, test):
+    "Raise an `InputError` unless both parts have files, and none is in both"
     for part,pairs in ('train', train),('test', test):
         if not pairs: raise InputError(f'{name}: no {part} images')
-    if twice := sorted({a for a,_ in train}&{a for a,_ in test}):
-        raise InputError(f'{name}: {len(twice)} images are in both train and test, first {twice[0]}')
-    seen,how = [],options.shown
+    twice = sorted({a for a,_ in train}&{a for a,_ in test})
+    if twice: raise InputError(f'{name}: {len(twice)} images are in both train and test, first {twice[0]}')
+
+def _set(name, train, test, listing, options):
+    "Both parts, looked at, and what their label maps mean"
+    _disjoint(name, train, test)
+    seen,how,files = [],options.shown,[p for _,p in train+test]
     parts = [_look(name, o, pairs, how, seen) for o,pairs in (('train', train), ('test', test))]
     check_range(seen, name)
-    try: means = agreed([c for o in parts for c in o.maps], [p for _,p in train+test], listing)
+    try: means = agreed([c for o in parts for c in o.maps], files, listing)
     except InputError as e: raise InputError(f'{name}: {e}') from None
     for o in means.said: warn(f'{name}: {o}')
     return *_without_copies(name, *parts, options),means
 
+# %% ../nbs/20_segdata.ipynb #528e4c91
 def _as_tensors(t):
     "Files of one size that fit into memory as tensors"
     x,xs = t.x_train,t.x_test
@@ -372,7 +391,8 @@ def _as_tensors(t):
     made = t.pixels() # Of the files
     for k in 'x_train y_train x_test y_test'.split():
         o = getattr(t, k)
-        with ThreadPoolExecutor() as ex: setattr(t, k, torch.stack([*ex.map(o.__getitem__, range(len(o)))]))
+        with ThreadPoolExecutor() as ex: all_ = [*ex.map(o.__getitem__, range(len(o)))]
+        setattr(t, k, torch.stack(all_))
     t._remember(made)
 
 def _segment(name, train, test, listing=None, size=None, options=Options(), background=None, **kw):
@@ -404,14 +424,16 @@ def _voc_download():
 def _all_there(name, part, pairs):
     "Raise an `InputError` where a list names files that are missing; the pairs"
     for what,files in zip(('photographs', 'label maps'), zip(*pairs)):
-        if gone := [p for p in files if not p.is_file()]:
-            raise InputError(f'{name}: {len(gone)} of {len(files)} {part} {what} are missing, first {gone[0]}')
+        gone = [p for p in files if not p.is_file()]
+        told = f'{len(gone)} of {len(files)} {part} {what} are missing'
+        if gone: raise InputError(f'{name}: {told}, first {gone[0]}')
     return pairs
 
 def _listing(names, more={}): # The classes of a data set whose label maps are known
     numbers = {i: i for i in range(len(names))}|more
     return ClassList(names, None, numbers, {}, False, 'the list of classes', fixed=True)
 
+# %% ../nbs/20_segdata.ipynb #60378bba
 def voc(name='voc', options=Options()):
     "PASCAL VOC 2012 with the augmented annotation: `voc:PATH` of a VOCdevkit folder, `voc:PATH@SIZE`, or `voc` from `data_root`"
     path,size = sized(name)
@@ -468,15 +490,16 @@ def camvid(name, options=Options()):
 # %% ../nbs/20_segdata.ipynb #4ece1721
 def _say_background(t, listing):
     "Say what nobody draws, where that was not said in the data"
-    if listing is None and t.background is not None:
-        warn(f'{t.name}: no classes.txt, so class {t.classes[t.background]} is taken for the background, which nobody draws')
-    if t.background is not None: return
+    ground = None if t.background is None else t.classes[t.background]
+    taken = f'no classes.txt, so class {ground} is taken for the background, which nobody draws'
+    if listing is None and ground is not None: warn(f'{t.name}: {taken}')
+    if ground is not None: return
     counts = sum(_counts(y).sum(0)[:len(t.classes)] for y in (t.y_train, t.y_test))
-    most = counts.argmax()
-    warn(f'{t.name}: no class is a background, so all of every image is drawn and charged; '
-        f'{t.classes[most]} has {counts[most]/counts.sum():.0%} of the pixels: '
-        'if nobody draws it, call it background in classes.txt')
+    most,share = t.classes[counts.argmax()],counts.max()/counts.sum()
+    warn(f'{t.name}: no class is a background, so all of every image is drawn and charged; {most} has '
+        f'{share:.0%} of the pixels: if nobody draws it, call it background in classes.txt')
 
+# %% ../nbs/20_segdata.ipynb #5520deb6
 def _check_photographs(t):
     "Say where the pictures of a task hold next to nothing, or differ between train and test"
     def some(x, n):

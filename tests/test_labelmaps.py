@@ -85,8 +85,7 @@ def test_a_map_is_turned_as_a_viewer_turns_it(y, way):
 def test_maps_read_by_colour_do_not_depend_on_the_order_of_a_palette(y, order):
     colours = palette[:6]
     r = reading({int(packed(c)): i for i,c in enumerate(colours)}, 'colour')
-    for data in file_of(p_image(y, colours, order)),file_of(Image.fromarray(colours[y])):
-        assert (r(read_map(data))==y).all()
+    for data in file_of(p_image(y, colours, order)),file_of(Image.fromarray(colours[y])): assert (r(read_map(data))==y).all()
 
 # chkstyle: ignore-node
 unreadable = {
