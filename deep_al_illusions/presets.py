@@ -32,7 +32,7 @@ def _values(name, given): # List
             raise InputError(f'{name}: null stands for no value; leave the line out, or write none')
         if isinstance(v, str) and ',' in v and name not in _with_commas:
             raise InputError(f'{name}: {v!r} is one text; a list is written [{v}]')
-    twice = [repr(k) for k,n in Counter(map(repr, values)).items() if n>1]
+    twice = [k for k,n in Counter(map(str, values)).items() if n>1]
     if twice: warn(f'{name}: the grid gives {", ".join(twice)} twice, which counts once')
     return values
 
