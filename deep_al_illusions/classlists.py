@@ -107,7 +107,7 @@ def from_table(lines):
     if len(head)<2 or 'name' not in head or len({*head}-{None})<2: return None
     return [e for row in rows[1:] if (e := _entry(zip(rows[0], row)))]
 
-# %% ../nbs/19a_classlists.ipynb #2009ea58
+# %% ../nbs/19a_classlists.ipynb #0764138b
 def _of_pair(key, value):
     "The class of a name by its number, or of a number or a colour by a name"
     if re.fullmatch(r'-?\d+', str(key).strip()):
@@ -117,13 +117,16 @@ def _of_pair(key, value):
     if re.fullmatch(r'-?\d+', str(value).strip()): return Entry(str(key).strip(), int(value))
     return Entry(str(key).strip(), None, _colour(value))
 
+_lists = 'names classes labels categories'.split()
+
 def from_data(data):
     "The classes in what JSON or YAML gave, or `None` where there are none"
     if isinstance(data, dict):
-        inner = [data[k] for k in ('names', 'classes', 'labels', 'categories') if k in data]
-        if inner and isinstance(inner[0], (dict, list)): return from_data(inner[0])
+        inner = [v for k,v in data.items() if k in _lists and isinstance(v, (dict, list))]
         found = [_of_pair(*o) for o in data.items()]
-        return found if all(e and (e.number, e.colour)!=(None, None) for e in found) else None
+        known = all(e and (e.number, e.colour)!=(None, None) for e in found)
+        if known and (len(found)>1 or not inner): return found
+        return from_data(inner[0]) if inner else None
     if not isinstance(data, list): return None
     found = [_entry(o.items()) if isinstance(o, dict) else Entry(str(o).strip()) for o in data]
     return found if all(found) else None
@@ -171,7 +174,7 @@ def is_void(name, background): # Is it a name for pixels that nobody judges?
     plain = _letters(name)
     return plain in _ignored or plain in _empty and _letters(background or '') in _certain
 
-# %% ../nbs/19a_classlists.ipynb #54fc284a
+# %% ../nbs/19a_classlists.ipynb #ea343abd
 @dataclass(frozen=True)
 class ClassList:
     "Names of the classes, and the numbers and colours that stand for them in label maps"
@@ -182,6 +185,7 @@ class ClassList:
     stated:bool # Do the numbers stand in the file?
     file:str
     note:str=None # What was made of the list, where that has to be said
+    fixed:bool=False # Is it that of a published data set, and in no file?
 
 def _twice(values):
     "What occurs twice, or `None`"

@@ -114,7 +114,7 @@ def from_numbers(
     classes = {k: i for i,k in enumerate(used)}
     return Choice(classes|void, [str(k) for k in used], 0 if used[0]==0 else None, (said,))
 
-# %% ../nbs/19b_labelsets.ipynb #eee06642
+# %% ../nbs/19b_labelsets.ipynb #9d63ffbb
 def _stated(total, listing):
     "Numbers that stand in the list of classes"
     missing = [k for k in total if k not in listing.numbers and k!=255]
@@ -141,6 +141,7 @@ def from_names(
 )->Choice: # Names and background are those of the list
     "Classes of label maps with a list of classes"
     if listing.stated: return _stated(total, listing)
+    if listing.fixed: return Choice(_usual|listing.numbers, [])
     n,used = max(listing.numbers)+1,[k for k in total if k!=255]
     if used==[0] and 255 in total and n!=2:
         raise InputError(f'label maps hold 0 and 255 alone, but {listing.file} names {n} classes; '
@@ -279,22 +280,24 @@ def why_by_colour(
         return f'their colours are those of {listing.file}, in another order'
     return ''
 
-# %% ../nbs/19b_labelsets.ipynb #3781755d
+# %% ../nbs/19b_labelsets.ipynb #aeb42870
 def _coloured(c): return c.kind=='colour' and not (c.keys%packed([1,1,1])==0).all()
 
 def key_kind(
     maps, # List of `Counted`
     listing=None, # `ClassList`
+    files=(), # Their paths, for the error
 )->tuple: # number or colour, and why indices of palettes are none
     "What is read in the maps of a set"
     palettes = [c for c in maps if c.kind=='palette']
     why = why_by_colour(palettes, listing) if palettes else ''
     true = any(map(_coloured, maps))
     if not why and not true: return 'number',''
-    grey = sum(c.kind=='number' for c in maps)
-    if grey:
-        raise InputError(f'{grey} of {len(maps)} label maps hold numbers, the others colours; '
-            'export all of them in one form')
+    other = [i for i,c in enumerate(maps) if c.kind!='number']
+    if len(other)<len(maps):
+        first = f' (first {files[other[0]].name})' if len(files) else ''
+        raise InputError(f'{len(maps)-len(other)} of {len(maps)} label maps hold numbers, the others{first} '
+            'colours; export all of them in one form')
     return 'colour',why
 
 def _first_is_black(maps, listing):
@@ -331,7 +334,7 @@ def _fits(total, by, listing):
     if by=='colour': return {*total}<={*listing.colours}
     return {*total}<={*listing.numbers, 255}
 
-# %% ../nbs/19b_labelsets.ipynb #b4d4ec44
+# %% ../nbs/19b_labelsets.ipynb #80a1f0fe
 class Agreed(NamedTuple):
     "What the label maps of a set mean"
     reading:Reading
@@ -345,7 +348,7 @@ def agreed(
     listing:ClassList=None,
 )->Agreed:
     "Which class each number or colour of a set of label maps is, or an `InputError` with the way out"
-    by,why = key_kind(maps, listing)
+    by,why = key_kind(maps, listing, files)
     total = totals(maps, by)
     if by=='number': _first_is_black(maps, listing)
     try:

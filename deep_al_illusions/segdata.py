@@ -409,7 +409,8 @@ def _all_there(name, part, pairs):
     return pairs
 
 def _listing(names, more={}): # The classes of a data set whose label maps are known
-    return ClassList(names, None, {i: i for i in range(len(names))}|more, {}, False, 'the list of classes')
+    numbers = {i: i for i in range(len(names))}|more
+    return ClassList(names, None, numbers, {}, False, 'the list of classes', fixed=True)
 
 def voc(name='voc', options=Options()):
     "PASCAL VOC 2012 with the augmented annotation: `voc:PATH` of a VOCdevkit folder, `voc:PATH@SIZE`, or `voc` from `data_root`"

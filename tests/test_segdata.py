@@ -110,7 +110,7 @@ def camvid_folder(root, test='val', k=12):
     for part in 'train',test:
         for i in range(4):
             y = (np.arange(30*40).reshape(30, 40)+i)%k
-            for o,a in (part, np.stack([y*10]*3, 2)),(part+'annot', y):
+            for o,a in (part, np.stack([y*10, y*10, y*0+9*(part=='train')], 2)),(part+'annot', y):
                 (root/o).mkdir(exist_ok=True, parents=True)
                 Image.fromarray(a.astype(np.uint8)).save(root/o/f'{i}.png')
     return f'camvid:{root}'
@@ -132,12 +132,12 @@ def test_camvid_out_of_range(tmp_path):
 def test_masks_split(folders):
     t,u = (quiet(load, folders) for _ in range(2))
     assert t.digest==u.digest and len(t.x_train)==16 and len(t.x_test)==4 and t.background==0
-    for part in 'train','val':
-        for i in range(6): save(folders/part, f'{part}{i}', *scene(i, size=32))
+    for k,part in enumerate(('train', 'val')):
+        for i in range(6): save(folders/part, f'{part}{i}', *scene(50*k+i, size=32))
     for o in 'images','labels':
         for part in 'train','val': (folders/part/o).rename(folders/o/part)
     t = quiet(load, folders)
-    assert len(t.x_train)==len(t.x_test)==6 and (t.x_train==t.x_test).all()
+    assert len(t.x_train)==len(t.x_test)==6 and (t.y_test[1].numpy()==scene(51, size=32)[1]).all()
 
 def test_masks_classes(folders):
     for names,background in ('sky a b c d e f'.split(), None),('a b background c d e f'.split(), 2):
@@ -151,11 +151,14 @@ def test_masks_classes(folders):
 
 def test_masks_bad_files(folders):
     lbl = folders/'labels/3.png'
-    for a,match in ((np.zeros((32, 32, 3)), '3.png is RGB'), (np.zeros((32, 32, 4)), '3.png is RGBA'), (np.zeros((30, 32)), 'is 32 x 32, its label map 30 x 32')):
+    colours = 'the others .first 3.png. colours; export all'
+    for a,match in ((np.full((32, 32, 3), (9,8,7)), colours), (np.zeros((32, 32, 4)), '3.png is partly transparent'), (np.zeros((30, 32)), 'is 32 x 32, its label map 30 x 32')):
         Image.fromarray(a.astype(np.uint8)).save(lbl)
         with pytest.raises(InputError, match=match): load(folders)
     Image.fromarray(np.zeros((32, 32), np.uint16)).save(lbl)
-    with pytest.raises(InputError, match='store one class index a pixel'): load(folders)
+    assert len(quiet(load, folders).classes)==7
+    Image.fromarray(np.full((32, 32), 300, np.uint16)).save(lbl)
+    with pytest.raises(InputError, match='classes are 0..254, and 255 is void'): load(folders)
     lbl.write_bytes(lbl.read_bytes()[:40])
     with pytest.raises(InputError, match='3.png cannot be read'): load(folders)
     lbl.write_text('hello')
