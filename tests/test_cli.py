@@ -125,7 +125,7 @@ bad_files = {
     'corrupt': (lambda d: (d/'labels/train/3.png').write_bytes((d/'labels/train/3.png').read_bytes()[:60]), '3.png cannot be read'),
     'corrupt photograph': (lambda d: (d/'images/val/20.png').write_bytes((d/'images/val/20.png').read_bytes()[:900]), '20.png cannot be read'),
     'no image': (lambda d: (d/'images/val/20.png').write_text('hello'), '20.png cannot be read'),
-    'colours': (lambda d: put(d/'labels/train/3.png', np.zeros((48, 48, 3))), '3.png is RGB; store one class index a pixel'),
+    'colours': (lambda d: put(d/'labels/train/3.png', np.full((48, 48, 3), (9,8,7))), 'the others (first 3.png) colours; export all of them in one form'),
     'no folder': (lambda d: shutil.rmtree(d/'labels'), 'no such file or folder')}
 
 @pytest.mark.parametrize('case', bad_files)
