@@ -1,1 +1,34 @@
-__version__ = '0.5.0'
+"Is choosing which samples to label worth it? See `docs/scale.md` for what is set here, and why"
+import os,sys
+
+__version__ = '0.6.0'
+
+# Modules of Python that nothing here imports, so that a script may be called so
+_unused = {*'cgi chunk imp pipes sched test this tkinter trace tty turtle uu venv wave'.split()}
+
+def _rest_between_operations():
+    "Threads of OpenMP wait for work at most about 0.1 ms before they sleep, unless the user decides"
+    if {'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'KMP_BLOCKTIME'}&{*os.environ}: return
+    os.environ.update(GOMP_SPINCOUNT='3000', KMP_BLOCKTIME='1')
+
+def _in_the_way():
+    "Files in `PYTHONPATH` that Python takes for modules of its own"
+    taken,said = {*sys.stdlib_module_names}-_unused,os.environ.get('PYTHONPATH')
+    for folder in said.split(os.pathsep) if said else []:
+        try: names = os.listdir(folder or '.')
+        except OSError: continue
+        for o in sorted(names):
+            if o[-3:]=='.py' and o[:-3] in taken: yield os.path.abspath(os.path.join(folder, o))
+
+def _begin():
+    "What must come before torch is loaded"
+    _rest_between_operations()
+    for path in _in_the_way():
+        name,command = os.path.basename(path),os.path.basename(sys.argv[0])
+        why = (f'{path} stands in front of {name[:-3]}, a module of Python, since its folder is in '
+            'PYTHONPATH; rename it, or take the folder out of PYTHONPATH')
+        if command[:4]!='dal-': raise ImportError(why)
+        print(f'{command}: {why}', file=sys.stderr)
+        sys.exit(2)
+
+_begin()

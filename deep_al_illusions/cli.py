@@ -6,7 +6,7 @@
 __all__ = ['command', 'dal_run', 'dal_sweep', 'dal_report', 'dal_estimate', 'dal_status', 'dal_prune']
 
 # %% ../nbs/36_cli.ipynb #cebfeb31
-import argparse,os,signal,sys,threading,warnings
+import argparse,importlib.metadata,os,signal,sys,threading,warnings
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
@@ -21,49 +21,116 @@ from .runner import *
 from .status import *
 
 # %% ../nbs/36_cli.ipynb #3ca9a2c7
+class _Once(argparse.Action):
+    "The value of an option, which is given once"
+    def __call__(self, parser, args, value, option=None):
+        again = option and self.dest in parser.given
+        if again: raise InputError(f'{option} is given twice; give it once')
+        parser.given.add(self.dest)
+        setattr(args, self.dest, value)
+
 class _Parser(argparse.ArgumentParser):
     "argparse, with one-line errors"
+    def __init__(self, *args, **kw):
+        super().__init__(*args, allow_abbrev=False, **kw)
+        self.register('action', None, _Once)
+        self.given = set()
     def error(self, message): raise InputError(message)
     def parse(self, argv=None):
         args,extra = self.parse_known_args(argv)
+        if not extra: return args
         known = [o for a in self._actions for o in a.option_strings if o[:2]=='--']
-        if extra: raise unknown('parameter', extra[0].split('=')[0], known) if extra[0][:1]=='-' else InputError(f'unexpected {extra[0]!r}; see {self.prog} --help')
-        return args
+        name = extra[0].split('=')[0]
+        plain = '--'+name.lstrip('-‐‑‒–—―−')
+        typeset = plain in known and plain!=name
+        if typeset: raise InputError(f'{name} begins with a dash of another kind; write {plain}')
+        if name[:1]=='-': raise unknown('parameter', name, known)
+        raise InputError(f'unexpected {extra[0]!r}; see {self.prog} --help')
+
+# %% ../nbs/36_cli.ipynb #12fb7d8a
+def _installed(): # Folder of the package, `None` where there is no telling
+    "Where the environment has this package, whatever `PYTHONPATH` says"
+    import json
+    from urllib.parse import unquote, urlparse
+    try: dist = importlib.metadata.distribution(package.name)
+    except importlib.metadata.PackageNotFoundError: return None
+    if dist.locate_file(package.name).is_dir(): return Path(dist.locate_file(package.name))
+    url = json.loads(dist.read_text('direct_url.json') or '{}').get('url', '')
+    return Path(unquote(urlparse(url).path))/package.name if url else None
+
+def _which():
+    "Say which package answers, where `PYTHONPATH` brings another than the installed one"
+    brought = [os.path.abspath(o) for o in os.environ.get('PYTHONPATH', '').split(os.pathsep) if o]
+    mine = _installed()
+    if str(package.parent) not in brought or mine and mine.resolve()==package.resolve(): return
+    warnings.warn(f'PYTHONPATH brings {this_code()}, not the installed one in {mine}')
+
+def _speak():
+    "Notes on lines of their own, in the letters that the terminal has"
+    for o in sys.stdout,sys.stderr:
+        if hasattr(o, 'reconfigure'): o.reconfigure(errors='backslashreplace')
+    ours = dict(category=UserWarning, module=package.name)
+    if sys.warnoptions: warnings.filterwarnings('default', **ours)
+    warnings.showwarning = lambda m,*_: print(f'note: {m}', file=sys.stderr)
+
+# %% ../nbs/36_cli.ipynb #72ee2e44
+def _carried_out(f, argv, name):
+    "Status of a command; `None` where all went well, or the reader of its output has gone"
+    try:
+        _which()
+        code = f(argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    except InputError as e:
+        print(f'{name}: {e}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt: return f'\n{name}: stopped; the same command goes on where it was'
 
 def command(f):
     "A console script of `f(argv)`: mistakes end in one line and status 2"
     name = f.__name__.replace('_', '-')
     @wraps(f)
     def _main(argv=None):
-        warnings.showwarning = lambda m,*_: print(f'note: {m}', file=sys.stderr)
-        if threading.current_thread() is threading.main_thread(): signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            code = f(argv)
-            sys.stdout.flush()
-            sys.exit(code)
-        except BrokenPipeError: os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        except InputError as e: print(f'{name}: {e}', file=sys.stderr)
-        except KeyboardInterrupt: sys.exit(f'\n{name}: stopped; the same command goes on where it was')
-        sys.exit(2)
+        _speak()
+        main = threading.current_thread() is threading.main_thread()
+        if main: signal.signal(signal.SIGTERM, signal.default_int_handler)
+        sys.exit(_carried_out(f, argv, name))
     return _main
 
 # %% ../nbs/36_cli.ipynb #fecf3db8
 def _parser(prog, doc):
-    p = _Parser(prog=prog, description=doc, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    p.add_argument('--runs', metavar='FOLDER', default=argparse.SUPPRESS, help='Folder of run folders (default: the setting runs_root)')
+    p = _Parser(prog=prog, description=doc, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    p.add_argument('--runs', metavar='FOLDER', default=argparse.SUPPRESS,
+        help='Folder of run folders (default: the setting runs_root)')
     return p
+
+def _root(text): # Path
+    "The folder of runs that an option names, else the setting"
+    return settings().runs_root if text is None else folder_of(text, '--runs')
+
+# %% ../nbs/36_cli.ipynb #81b0b6a4
+def _add_spec(p):
+    "An option for each field of `Spec`"
+    from fastcore.docments import docments
+    docs = docments(Spec)|docments(Basics)
+    for f in fields(Spec):
+        names = dict.fromkeys([f'--{f.name.replace("_", "-")}', f'--{f.name}'])
+        filled = f.default is None and f.name!='device'
+        note = docs[f.name]+(' (from the tables of scales and budgets)' if filled else '')
+        p.add_argument(*names, dest=f.name, help=note.replace('%', '%%'),
+            default=f.default or argparse.SUPPRESS, metavar=f.type.__name__)
 
 @command
 def dal_run(argv=None):
     "Carry out one run in this process: train, evaluate, score, buy, record"
-    from fastcore.docments import docments
-    p,docs = _parser('dal-run', dal_run.__doc__),docments(Spec)|docments(Basics)
-    for f in fields(Spec):
-        names = dict.fromkeys([f'--{f.name.replace("_", "-")}', f'--{f.name}'])
-        note = docs[f.name] + ('' if f.default is not None or f.name=='device' else ' (from the tables of scales and budgets)')
-        p.add_argument(*names, dest=f.name, help=note.replace('%', '%%'), default=f.default or argparse.SUPPRESS, metavar=f.type.__name__)
+    p = _parser('dal-run', dal_run.__doc__)
+    _add_spec(p)
     args = vars(p.parse(argv))
-    root = args.pop('runs', None)
+    root = _root(args.pop('runs', None))
+    one_length(args)
     print('run folder:', run(make_spec(**args), root))
 
 # %% ../nbs/36_cli.ipynb #1ae9e726
@@ -93,7 +160,7 @@ def dal_sweep(argv=None):
     _add_workers(p)
     p.add_argument('--resources', metavar='NAME=N', nargs='+', help='what a run takes of what each worker was started with, such as GPU=1', default=argparse.SUPPRESS)
     a = p.parse(argv)
-    specs,root = _grid(a),getattr(a, 'runs', None) or settings().runs_root
+    specs,root = _grid(a),_root(getattr(a, 'runs', None))
     if not specs: return print(f'{a.grid} needs no training; dal-report draws it')
     title = f'dal-sweep {a.grid} --scale {a.scale}'
     failed = sweep(specs, root, getattr(a, 'workers', None), getattr(a, 'scheduler', None), _resources(getattr(a, 'resources', [])), title)
@@ -104,17 +171,19 @@ def dal_sweep(argv=None):
 @command
 def dal_report(argv=None):
     "Draw the figures of all finished runs into one self-contained HTML page, or write their numbers as one table"
-    p = _Parser(prog='dal-report', description=dal_report.__doc__, allow_abbrev=False)
+    p = _Parser(prog='dal-report', description=dal_report.__doc__)
     p.add_argument('runs', nargs='?', metavar='RUNS', help='folder of run folders (default: the setting runs_root)')
     p.add_argument('--out', default='report.html', help='the page to write; figures and tables go into a folder beside it (default: report.html)')
     p.add_argument('--runs', dest='named', metavar='FOLDER', help='the same, as dal-run and dal-sweep have it')
     p.add_argument('--table', metavar='FILE', help='instead of the page: every training as one table, .parquet or .csv')
     p.add_argument('--first-sets', metavar='FILE', help='instead of the page: the first sets of the runs, with checksums, .csv')
     a = p.parse(argv)
-    named = a.runs or a.named
-    root,only = Path(named) if named else settings().runs_root,a.table is not None or a.first_sets is not None
-    if named and not root.is_dir(): raise InputError(f'no folder {root}; give the folder that dal-sweep wrote, or none for the setting runs_root')
-    if (named or only) and not any_finished(root): raise InputError(f'no finished runs in {root}; start some with dal-sweep')
+    if a.runs is not None and a.named is not None:
+        raise InputError(f'the folder is given twice, {a.runs} and --runs {a.named}; give it once')
+    named = a.named if a.runs is None else a.runs
+    root,only = _root(named),a.table is not None or a.first_sets is not None
+    if named is not None and not root.is_dir(): raise InputError(f'no folder {root}; give the folder that dal-sweep wrote, or none for the setting runs_root')
+    if (named is not None or only) and not any_finished(root): raise InputError(f'no finished runs in {root}; start some with dal-sweep')
     if a.first_sets is not None and Path(check_out(a.first_sets)).suffix!='.csv': raise InputError(f'{a.first_sets}: first sets are written as .csv')
     if a.table is not None: print('table:', save_table(root, a.table) or a.table)
     if a.first_sets is not None:
@@ -135,7 +204,7 @@ def dal_estimate(argv=None):
     _add_workers(p)
     a = p.parse(argv)
     if not (specs := _grid(a)): return print(f'{a.grid} needs no training; dal-report draws it')
-    print(estimate(specs, getattr(a, 'workers', None), getattr(a, 'scheduler', None), getattr(a, 'runs', None)))
+    print(estimate(specs, getattr(a, 'workers', None), getattr(a, 'scheduler', None), _root(getattr(a, 'runs', None))))
 
 # %% ../nbs/36_cli.ipynb #e99f18fb
 @command
@@ -144,7 +213,7 @@ def dal_status(argv=None):
     p = _parser('dal-status', dal_status.__doc__)
     _add_grid(p, nargs='?')
     a = p.parse(argv)
-    root = Path(getattr(a, 'runs', None) or settings().runs_root)
+    root = _root(getattr(a, 'runs', None))
     if not root.is_dir(): raise InputError(f'no folder {root}; give the folder that dal-sweep writes, --runs')
     print(overview(root, _grid(a) if a.grid else None))
 
@@ -154,7 +223,8 @@ def dal_prune(argv=None):
     p = _parser('dal-prune', dal_prune.__doc__)
     p.add_argument('--keep', metavar='GB', type=float, help='what may stay (default: the setting cache_gb)', default=argparse.SUPPRESS)
     a = p.parse(argv)
-    root,keep = Path(getattr(a, 'runs', None) or settings().runs_root)/'trainings',getattr(a, 'keep', settings().cache_gb)
+    root = _root(getattr(a, 'runs', None))/'trainings'
+    keep = getattr(a, 'keep', settings().cache_gb)
     if not keep>=0: raise InputError(f'keep must be at least 0, not {keep:g}')
     if not root.parent.is_dir(): raise InputError(f'no folder {root.parent}; give the folder that dal-sweep writes, --runs')
     n,size = prune(root, keep)

@@ -5,18 +5,20 @@
 # %% auto #0
 __all__ = ['scales', 'classification_settings', 'regime_settings', 'task_settings', 'fine_tuning', 'segmentation',
            'segmentation_settings', 'polygon_level', 'budgets', 'package', 'InputError', 'unknown', 'Registry',
-           'settings', 'kind_of', 'budget_of', 'Basics', 'Spec', 'make_spec', 'digest', 'run_id', 'generator', 'atomic',
-           'cannot_write', 'make_folder', 'read_json', 'write_json', 'downloading', 'provenance']
+           'in_one_line', 'text_of', 'folder_of', 'settings', 'kind_of', 'budget_of', 'Basics', 'Spec', 'make_spec',
+           'digest', 'run_id', 'generator', 'atomic', 'cannot_write', 'make_folder', 'read_json', 'write_json',
+           'downloading', 'notebook', 'code_digest', 'this_code', 'same_code', 'other_code', 'provenance']
 
 # %% ../nbs/00_core.ipynb #1105a0fd
-import configparser,difflib,errno,hashlib,importlib.metadata,importlib.util,json,math,os,platform,re,secrets,shutil,socket,subprocess,warnings
+import codecs,configparser,difflib,errno,hashlib,importlib.metadata,importlib.util,json,math,os
+import platform,re,secrets,shutil,socket,subprocess,sys,warnings
 from contextlib import contextmanager
 from dataclasses import asdict,dataclass,fields
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
 import torch
-from fastcore.xtras import Config
 
 from . import __version__
 
@@ -53,25 +55,130 @@ class Registry(dict):
             self[name] = o = getattr(importlib.import_module(mod), attr)
         return o
 
-# %% ../nbs/00_core.ipynb #a1b996b6
-_settings = dict(data_root='data', runs_root='runs', device='auto', workers='0', threads='1', checkpoint_s='30', cache_gb='50', fast='auto', at_once='0')
+# %% ../nbs/00_core.ipynb #11285fa7
+def in_one_line(e): return ' '.join(str(e).split()) # The message of an error, for another one
+
+def text_of(path)->str:
+    "A text file in UTF-8, with or without a byte order mark, or in UTF-16 with one"
+    data = Path(path).read_bytes()
+    wide = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    try: return data.decode('utf-16' if wide else 'utf-8-sig')
+    except UnicodeDecodeError: raise InputError(f'{path} is not UTF-8; save it as UTF-8') from None
+
+# %% ../nbs/00_core.ipynb #4b4653e9
+_settings = dict(data_root='data', runs_root='runs', device='auto', workers='0', threads='1',
+    checkpoint_s='30', cache_gb='50', fast='auto', at_once='0')
 _number = dict(workers=int, threads=int, at_once=int, checkpoint_s=float, cache_gb=float)
 
+def _close(name, known): return difflib.get_close_matches(name, list(known), 1, .75)
+
+def _from_environment(): # Dict of name to text
+    "The settings that the environment gives; an `InputError` for one that is misspelt"
+    known,res = {f'DAL_{k.upper()}': k for k in _settings},{}
+    for name,v in os.environ.items():
+        if name in known: res[known[name]] = v
+        elif name[:4].upper()=='DAL_' and name!='DAL_CODE':
+            close = _close(name.upper(), known)
+            if close:
+                raise InputError(f'the environment sets {name}, which is no setting; '
+                    f'did you mean {close[0]}?')
+            warnings.warn(f'the environment sets {name}, which is no setting and is not read; '
+                f'known: {", ".join(known)}')
+    return {k: v for k,v in res.items() if v.strip()}
+
+# %% ../nbs/00_core.ipynb #f645a310
+_section = 'deep_al_illusions'
+
+def _sections(path): # Dict of dicts, or `None`
+    "What an ini file says; `None` where it is none, and holds no setting of ours"
+    cfg = configparser.ConfigParser(interpolation=None, default_section='')
+    words = '|'.join(_settings)
+    try:
+        ours = re.search(rf'^\s*({words})\s*[=:]|\[{_section}\]', path.read_text('latin-1'), re.M)
+        cfg.read_string(text_of(path), path.name)
+        return {k: dict(cfg[k]) for k in cfg.sections()}
+    except OSError as e: raise InputError(f'{path} cannot be read: {e.strerror}') from None
+    except (configparser.Error, InputError) as e:
+        if ours: raise InputError(f'{path} cannot be read: {in_one_line(e)}') from None
+
+def _ours(path): # Dict of name to text, or `None`
+    "The settings in an ini file; `None` where it belongs to another program"
+    sections = _sections(path) or {}
+    named = _section in sections
+    given = sections.get(_section, sections.get('DEFAULT', {}))
+    known,odd = [[k for k in given if (k in _settings)==o] for o in (True, False)]
+    alone = named or not {*sections}-{'DEFAULT'}
+    misspelt = named or all(_close(o, _settings) for o in odd)
+    if odd and alone and misspelt: raise unknown(f'setting in {path}:', odd[0], _settings)
+    if named or known and alone and not odd: return given
+    if known:
+        theirs = [*odd, *(f'[{o}]' for o in sections if o!='DEFAULT')]
+        warnings.warn(f'{path} is of another program, since it has {theirs[0]}; not read. '
+            f'If {", ".join(known)} are for this one, put them under [{_section}]')
+
+# %% ../nbs/00_core.ipynb #d78ada72
+def _bare(v):
+    "A value of an ini file without the quotes around it and the comment behind it"
+    quoted = re.match(r"""\s*(["'])(.*?)\1\s*(?:[;#].*)?$""", v)
+    return quoted[2] if quoted else re.sub(r'(?:^|\s+)[;#].*', '', v).strip()
+
+def folder_of(
+    text, # As a user writes it, with `~` and `$NAME`
+    what:str, # How the message calls it
+    base=Path('.'), # Where a relative one starts
+)->Path:
+    "A folder as a path, or an `InputError` for what cannot be meant"
+    v = os.path.expandvars(os.fspath(text).strip())
+    unset = re.search(r'\$(\w+|\{\w+\})', v)
+    if not v: raise InputError(f'{what} is empty; name a folder, or leave it out')
+    if unset: raise InputError(f'{what} names {unset[0]}, which the environment does not set')
+    if re.match(r'\w{2,}://', v): raise InputError(f'{what} must be a folder on a disk, not {v}')
+    if not v.isprintable(): raise InputError(f'{what} has a character that no name has: {v!r}')
+    try: return base/Path(v).expanduser()
+    except RuntimeError: raise InputError(f'{what}: no home folder for {v}; write it out') from None
+
+# %% ../nbs/00_core.ipynb #a1b996b6
+def _from_file(): # Dict of name to text; the folder that relative ones start from
+    "The settings of the nearest `settings.ini` that is ours"
+    here = Path.cwd()
+    for o in (here, *here.parents):
+        said = _ours(o/'settings.ini') if (o/'settings.ini').is_file() else None
+        if said is not None: return {k: _bare(v) for k,v in said.items()},o
+    return {},here
+
+def _read(name, text, base):
+    "The value of a setting from its text"
+    text = _bare(text) if text.strip()[:1] in ('"', "'") else text.strip()
+    if name.endswith('_root'): return folder_of(text, f'setting {name}', base)
+    try: return _number.get(name, str)(text)
+    except ValueError:
+        raise InputError(f'setting {name} must be a number, not {text!r}; '
+            f'see settings.ini or DAL_{name.upper()}') from None
+
+# %% ../nbs/00_core.ipynb #382d3127
+_known = dict(device=['auto', 'cpu', 'cuda'], fast=['auto', 'off', 'compile'])
+_at_least = dict(threads=1, workers=0, at_once=0, cache_gb=0, checkpoint_s=0)
+
+def _check(said):
+    "An `InputError` for a value that a setting cannot have"
+    if said.device.startswith('cuda:'):
+        raise InputError(f'device {said.device}: give cuda, and choose the card with '
+            f'CUDA_VISIBLE_DEVICES={said.device[5:]}')
+    for k,known in _known.items():
+        if getattr(said, k) not in known: raise unknown(k, getattr(said, k), known)
+    for k,least in _at_least.items():
+        v = getattr(said, k)
+        if not v>=least: raise InputError(f'setting {k} must be at least {least}, not {v}')
+
 def settings():
-    "Folders, device, workers, threads and how trainings are carried out, from `settings.ini` and `DAL_…`, read afresh at every call"
-    try: cfg = Config.find('settings.ini') or Config('.', 'settings.ini', create=_settings, save=False)
-    except configparser.Error as e: raise InputError(f'settings.ini cannot be read: {" ".join(str(e).split())}') from None
+    "Folders, device, workers, threads and how trainings are carried out, read afresh at every call"
+    ours,(ini,base) = _from_environment(),_from_file()
     res = SimpleNamespace()
     for k,v in _settings.items():
-        v = os.environ.get(f'DAL_{k.upper()}') or cfg.get(k, v)
-        if k.endswith('_root'): v = (Path('.') if os.environ.get(f'DAL_{k.upper()}') else cfg.config_path)/Path(v).expanduser()
-        try: setattr(res, k, _number.get(k, lambda o: o)(v))
-        except ValueError: raise InputError(f'setting {k} must be a number, not {v!r}; see settings.ini or DAL_{k.upper()}') from None
+        text,start = (ours[k], Path('.')) if k in ours else (ini.get(k) or v, base)
+        setattr(res, k, _read(k, text, start))
+    _check(res)
     if res.device=='auto': res.device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    for k,ok in ('device', ['auto', 'cpu', 'cuda']),('fast', ['auto', 'off', 'compile']):
-        if getattr(res, k) not in ok: raise unknown(k, getattr(res, k), ok)
-    for k,lo in ('threads', 1),('workers', 0),('at_once', 0),('cache_gb', 0):
-        if not getattr(res, k)>=lo: raise InputError(f'setting {k} must be at least {lo}, not {getattr(res, k)}')
     return res
 
 # %% ../nbs/00_core.ipynb #65d1152a
@@ -249,7 +356,7 @@ def _complete(s):
     for k,ok in _choice.items():
         if (v := getattr(s, k)) is not None and v not in ok: raise unknown(k, v, ok)
 _type = {str: 'text', int: 'a whole number', float: 'a number', bool: 'true or false'}
-_bools = dict(true=True, false=False, yes=True, no=False)
+_bools = dict(true=True, false=False, yes=True, no=False, on=True, off=False)
 
 def _cast(f, v):
     "`v` as the type of field `f`"
@@ -335,13 +442,13 @@ def read_json(
     **types, # Of the fields that must be there
 )->dict: # Empty where there is no such file, or not with these fields
     "A dict from a JSON file"
-    try: d = json.loads(path.read_text())
+    try: d = json.loads(path.read_text('utf-8'))
     except (OSError, ValueError): return {}
     return d if isinstance(d, dict) and all(isinstance(d.get(k), t) for k,t in types.items()) else {}
 
 def write_json(path, obj):
     "`obj` as JSON in `path`, atomically"
-    with atomic(path) as p: p.write_text(json.dumps(obj, indent=1)+'\n')
+    with atomic(path) as p: p.write_text(json.dumps(obj, indent=1)+'\n', encoding='utf-8')
 
 # %% ../nbs/00_core.ipynb #81568ba3
 @contextmanager
@@ -359,16 +466,72 @@ def downloading(
 # %% ../nbs/00_core.ipynb #00103340
 package = Path(importlib.util.find_spec('deep_al_illusions').origin).parent
 
+def notebook(
+    name:str, # Without the suffix
+)->Path:
+    "Path of one of this project's notebooks: in the checkout, or where the wheel put it"
+    for d in (package.parent/'nbs', Path(sys.prefix)/'share/deep_al_illusions/nbs'):
+        if (d/f'{name}.ipynb').is_file(): return d/f'{name}.ipynb'
+    raise InputError(f'notebook {name}.ipynb not found; run from a clone of the repository')
+
+def _cells(path):
+    "The code cells of a notebook, as text"
+    cells = json.loads(path.read_text('utf-8'))['cells']
+    return ''.join(''.join(c['source'])+'\n' for c in cells if c['cell_type']=='code')
+
+def _sources():
+    "Dict of name to text: the modules of this package, and the notebook of a run"
+    res = {p.name: p.read_text('utf-8') for p in sorted(package.glob('*.py'))}
+    res.pop('_modidx.py', None)
+    try: return res|{'50_run': _cells(notebook('50_run'))}
+    except (InputError, OSError, ValueError, KeyError): return res
+
+# %% ../nbs/00_core.ipynb #5ca8341c
+_imported = _sources()
+
+@cache
+def code_digest()->str: # 16 hexadecimal digits
+    "Fingerprint of the code of this process, without blank lines and comments on lines of their own"
+    lines = {k: [o for o in v.splitlines() if o.strip()[:1] not in ('', '#')]
+        for k,v in _imported.items()}
+    return digest(lines)
+
+def this_code()->str:
+    "The code of this process in words: version, fingerprint, folder"
+    return f'version {__version__} ({code_digest()}) in {package}'
+
+def same_code():
+    "Raise an `InputError` where the process that asked for this one has other code"
+    asked = os.environ.get('DAL_CODE')
+    if asked and code_digest() not in asked:
+        raise InputError(f'this process would run {this_code()}, but was asked for by {asked}; '
+            'install the same code for both, or start again where it was edited meanwhile')
+
+# %% ../nbs/00_core.ipynb #b0f1c1ab
+def other_code(
+    was:dict, # The provenance of a run
+)->str: # Empty for the code of this process
+    "What other code carried out a run, in words"
+    version = was.get('versions', {}).get('deep_al_illusions', 'unknown')
+    if version!=__version__: return f'version {version}'
+    return '' if was.get('code')==code_digest() else f'other code of version {version}'
+
+# %% ../nbs/00_core.ipynb #6fcc5dd3
 def _commit():
     "Commit of the checkout that this package was imported from, or `None`"
-    try: return subprocess.check_output(['git', 'describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'], text=True,
-        cwd=package, stderr=subprocess.DEVNULL).strip()
-    except (OSError, subprocess.CalledProcessError): return None
+    ask = 'git describe --always --dirty --abbrev=12 --exclude=*'.split()
+    try:
+        said = subprocess.check_output(ask, cwd=package, stderr=subprocess.DEVNULL)
+        return said.decode('utf-8').strip()
+    except (OSError, ValueError, subprocess.CalledProcessError): return None
 
 def provenance():
-    "Versions, threads, commit and machine, to be stored beside a result"
+    "Versions, code, threads, commit and machine, to be stored beside a result"
     pkgs = 'torch torchvision fastai numpy scikit-learn'.split()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    versions = dict(deep_al_illusions=__version__)|{o: importlib.metadata.version(o) for o in pkgs}
-    return dict(versions=versions, python=platform.python_version(), threads=torch.get_num_threads(),
-        commit=_commit(), host=socket.gethostname(), platform=platform.platform(), cpu=platform.machine(), gpu=gpu)
+    versions = dict(deep_al_illusions=__version__)
+    versions |= {o: importlib.metadata.version(o) for o in pkgs}
+    code = dict(code=code_digest(), package=str(package), commit=_commit())
+    machine = dict(host=socket.gethostname(), platform=platform.platform(), cpu=platform.machine())
+    return dict(versions=versions, python=platform.python_version(), gpu=gpu,
+        threads=torch.get_num_threads(), **code, **machine)

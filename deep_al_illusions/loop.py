@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['notes', 'columns', 'ledger_columns', 'identity', 'needs_of', 'networks', 'check', 'chain_in_words', 'views_said',
            'Picks', 'finished', 'Part', 'ranked', 'tied_within', 'ties_of', 'scores_of', 'buy_next', 'beside_of',
-           'own_strategy', 'run', 'first_digest', 'load_runs', 'load_notes']
+           'own_strategy', 'handed_back', 'run', 'run_folders', 'first_digest', 'load_runs', 'load_notes']
 
 # %% ../nbs/09_loop.ipynb #595642a0
 import csv,gc,io,math,time,zipfile
@@ -141,7 +141,7 @@ def _write_rows(path, rows):
     w = csv.DictWriter(out, rows[0], lineterminator='\n')
     w.writeheader()
     w.writerows(rows)
-    with atomic(path) as p: p.write_text(out.getvalue())
+    with atomic(path) as p: p.write_text(out.getvalue(), encoding='utf-8')
 
 # %% ../nbs/09_loop.ipynb #f14e7652
 _files = 'spec.json provenance.json cycles.csv picks.npz'.split()
@@ -352,9 +352,10 @@ def _cycles(spec, task, folder, say, tables):
 def _only_here(folder):
     "Hold the folder's lock, so that a second process stays out"
     lock = FileLock(folder/'.lock')
-    try: lock.acquire(timeout=10)
-    except Timeout: raise InputError(f'another process is working on {folder}; wait for it, or stop it') from None
-    except OSError as e: raise cannot_write(folder/'.lock', e) or e from None
+    try: take(lock, 10)
+    except Timeout:
+        raise InputError(f'another process is working on {folder}; '
+            'wait for it, or stop it') from None
     try: yield
     finally: lock.release()
 
@@ -397,16 +398,25 @@ def own_strategy(spec:Spec)->dict: # Empty for a strategy of this package
     package = len(told)==1 and told[0].startswith('deep_al_illusions.')
     return {} if package else dict(strategy=digest(told))
 
+def handed_back(spec:Spec, folder:Path)->dict: # Its provenance
+    "A finished run on the same data; another number of threads is mentioned"
+    was = _same_data(spec, folder)
+    had,have = was['threads'],settings().threads
+    if had!=have: warn(f'{folder.name} was run with {had} threads, not {have}; its result stands')
+    return was
+
 def run(
     spec:Spec, # What to run
     root:Path=None, # Where run folders live; the setting `runs_root` where left out
     say=print, # Gets one line a training
 )->Path: # The run folder
     "Carry out `spec`, or continue where it was stopped, or return at once where it is done"
+    same_code()
     folder = Path(root or settings().runs_root)/run_id(spec)
     if finished(folder):
-        was = _same_data(spec, folder)['threads']
-        if was!=settings().threads: warn(f'{folder.name} was run with {was} threads, not {settings().threads}; its result stands')
+        other = other_code(handed_back(spec, folder))
+        if other: warn(f'{folder.name} was carried out by {other}, this is {this_code()}; its result '
+            'stands, move it away to repeat it')
         return folder
     task = check(spec, root=root)
     make_folder(folder)
@@ -425,6 +435,22 @@ def run(
         write_json(folder/'DONE', _sums(folder))
     return folder
 
+# %% ../nbs/09_loop.ipynb #2a5c559d
+def run_folders(
+    root:Path, # Folder of run folders
+)->list: # Of paths, by name
+    "The runs below `root`, each once; copies are left out and counted"
+    same = {}
+    for p in sorted(Path(root).glob('*/spec.json')):
+        key = digest(read_json(p) or str(p))
+        same.setdefault(key, []).append(p.parent)
+    def added(key, folder): return not folder.name.endswith(key[:8]),len(folder.name)
+    kept = [min(fs, key=partial(added, key)) for key,fs in same.items()]
+    copies = sorted(o.name for fs in same.values() for o in fs if o not in kept)
+    if copies: warn(f'{len(copies)} copies of run folders in {root} are left out: '
+        f'{", ".join(copies[:3])}{" …" if len(copies)>3 else ""}')
+    return sorted(kept)
+
 # %% ../nbs/09_loop.ipynb #085b7cc2
 _arm = 'strategy ssl augment init level candidates trial cycles'.split()
 identity = 'study data task strategy ssl augment init level scale budget trial'.split()
@@ -441,7 +467,7 @@ def first_digest(ids): return digest(sorted(map(int, ids))) # Text of 16 hexadec
 
 def _finished_runs(root):
     "Yield the folder, settings and provenance of each finished run below `root`"
-    for f in sorted((o.parent for o in Path(root).glob('*/spec.json')), key=lambda o: ('-random-' not in o.name, o.name)):
+    for f in sorted(run_folders(root), key=lambda o: ('-random-' not in o.name, o.name)):
         if not finished(f): warn(f'{f.name} is not finished or was changed; left out (run it again to complete it)')
         else:
             spec,was = (read_json(f/o) for o in ('spec.json', 'provenance.json'))
@@ -449,18 +475,29 @@ def _finished_runs(root):
             if lacks: warn(f'{f.name} does not say its {", ".join(lacks)}; left out')
             else: yield f,spec,was
 
+# %% ../nbs/09_loop.ipynb #191bc2d6
+def _tell_code(root, others):
+    "Warn of the runs that other code than this has made"
+    versions = sorted({o for o in others if o.startswith('version')})
+    edited = sum(o.startswith('other') for o in others)
+    if versions: warn(f'some runs in {root} are of {", ".join(versions)}, this is {__version__}; '
+        'they are not compared with those of another version')
+    if edited: warn(f'{edited} of {len(others)} runs in {root} were carried out by other code of '
+        f'version {__version__} than that in {package}; move them away to repeat them')
+
 def load_runs(
     root:Path, # Folder of run folders
 ): # DataFrame `cycles`, with the settings of the run in each row, and DataFrame `picks`, with those that tell runs apart
     "All finished runs below `root`, as a table of trainings and a table of purchases"
-    cycles,picks = [],[]
+    cycles,picks,others = [],[],[]
     for f,spec,was in _finished_runs(root):
         with np.load(f/'picks.npz') as z: d = {k: z[k] for k in ('ids', 'cycle', 'score')}
         data,version = was['data'],was['versions'].get('deep_al_illusions', '')
+        others.append(other_code(was))
         spec = dict(run=f.name, study=_study(spec, data, version), data=data, version=version, first=first_digest(d['ids'][d['cycle']==0]), init='random')|spec
         cycles.append(pd.read_csv(f/'cycles.csv').assign(**spec))
         picks.append(pd.DataFrame(d).assign(**{k: spec[k] for k in ('run', *identity)}))
-    if odd := {o.version.iloc[0] for o in cycles}-{__version__}: warn(f'some runs in {root} are of version {", ".join(sorted(odd))}, this is {__version__}; they are not compared with those of another version')
+    _tell_code(root, others)
     return [pd.concat(o, ignore_index=True) if o else pd.DataFrame() for o in (cycles, picks)]
 
 # %% ../nbs/09_loop.ipynb #8859f544

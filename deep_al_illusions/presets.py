@@ -4,15 +4,44 @@
 
 # %% auto #0
 __all__ = ['ways', 'figures', 'competitors', 'pixel_ways', 'coco', 'both', 'pixel_figures', 'studies', 'stand_in', 'presets',
-           'selection', 'pixel_selection', 'combinations', 'grids_of', 'pixels', 'preset', 'runs_of']
+           'selection', 'pixel_selection', 'one_length', 'combinations', 'grids_of', 'pixels', 'preset', 'runs_of']
 
 # %% ../nbs/29_presets.ipynb #5654f7b6
-import itertools
+import itertools,re
+from collections import Counter
+from dataclasses import fields
 from pathlib import Path
+from warnings import warn
 
 import yaml
 
 from .core import *
+
+# %% ../nbs/29_presets.ipynb #7a0196fb
+_usual = {f.name: f.default for f in fields(Spec)}
+_with_commas = 'task', 'init' # Paths
+
+def _values(name, given): # List
+    "The values that a grid gives to a parameter, or an `InputError` for what cannot be meant"
+    if not isinstance(name, str): raise InputError(f'the grid names {name!r}; '
+        'parameters have names of letters')
+    if given==[]: raise InputError(f'{name}: the grid gives no value')
+    values = given if isinstance(given, list) else [given]
+    for v in values:
+        if v is None and _usual.get(name) is not None:
+            raise InputError(f'{name}: null stands for no value; leave the line out, or write none')
+        if isinstance(v, str) and ',' in v and name not in _with_commas:
+            raise InputError(f'{name}: {v!r} is one text; a list is written [{v}]')
+    twice = [k for k,n in Counter(map(str, values)).items() if n>1]
+    if twice: warn(f'{name}: the grid gives {", ".join(twice)} twice, which counts once')
+    return values
+
+def one_length(given):
+    "An `InputError` where settings ask for passes and for iterations"
+    epochs,iterations = given.get('epochs'),given.get('iterations')
+    if None in (epochs, iterations) or str(iterations) in ('0', '0.0'): return
+    raise InputError('epochs and iterations are both given, and a training has one length; '
+        'leave one of them out')
 
 # %% ../nbs/29_presets.ipynb #33e883b7
 def combinations(
@@ -20,13 +49,11 @@ def combinations(
     **fixed, # Further values, for what the grid leaves open
 ): # `Spec`s without repetition, trials varying fastest
     "All the runs of a grid"
-    for k,v in grid.items():
-        if not isinstance(k, str): raise InputError(f'the grid names {k!r}; parameters have names of letters')
-        if v==[]: raise InputError(f'{k}: the grid gives no value')
-    grid = {k: v if isinstance(v, list) else [v] for k,v in (fixed|grid).items()}
+    grid = {k: _values(k, v) for k,v in (fixed|grid).items()}
     keys = sorted(grid, key=lambda k: k=='trial')
-    specs = [make_spec(**dict(zip(keys, o))) for o in itertools.product(*(grid[k] for k in keys))]
-    return [*dict.fromkeys(specs)]
+    rows = [dict(zip(keys, o)) for o in itertools.product(*(grid[k] for k in keys))]
+    for o in rows: one_length(o)
+    return [*dict.fromkeys(make_spec(**o) for o in rows)]
 
 # %% ../nbs/29_presets.ipynb #e58c08f6
 ways = dict(bare=dict(augment='none'), raw=dict(augment='strong'), ssl=dict(ssl='uda'),
@@ -99,17 +126,67 @@ presets['report'] = [dict(task=t, budget=b, strategy=s.split(','), trial=[*range
 presets['report'] += [g for l,w,s,n,c in map(str.split, pixel_selection.strip().splitlines()) for g in pixels(s.split(','), int(n), w, level=l, cycles=int(c))]
 presets['report'] += pixels('entropy', 1, 'raw', cycles=1, aggregate=['mean', 'max'])+pixels('random', 1, 'raw', initial=1, cycles=0, labels=['original', 'approximated'])
 
+# %% ../nbs/29_presets.ipynb #ffa78ae4
+class _Loader(yaml.SafeLoader):
+    "YAML whose values are text, but for true, false and null, and whose keys stand once"
+    yaml_implicit_resolvers = {}
+    def compose_mapping_node(self, anchor):
+        node = super().compose_mapping_node(anchor)
+        twice = [k for k,n in Counter(str(k.value) for k,_ in node.value).items() if n>1]
+        if twice: raise InputError(f'{twice[0]} stands twice in the grid of line '
+            f'{node.start_mark.line+1}; several values are a list')
+        return node
+    def compose_scalar_node(self, anchor):
+        node = super().compose_scalar_node(anchor)
+        if node.style is None: _plain(node)
+        if not node.value.isprintable():
+            raise InputError(f'line {node.start_mark.line+1}: {node.value!r} has a line break or the '
+                'like; in single quotes a backslash is a backslash')
+        return node
+
+_kinds = dict(bool='true|True|TRUE|false|False|FALSE', null='~|null|Null|NULL|', merge='<<')
+for _name,_words in _kinds.items():
+    _firsts = sorted({o[:1] for o in _words.split('|')})
+    _Loader.add_implicit_resolver(f'tag:yaml.org,2002:{_name}', re.compile(f'^(?:{_words})$'), _firsts)
+
+# %% ../nbs/29_presets.ipynb #75b4535a
+def _plain(node):
+    "An `InputError` for a value without quotes that has two readings"
+    v,line = node.value,node.start_mark.line+1
+    octal = re.fullmatch('[-+]?0[0-7_]+', v)
+    if octal and int(v, 10)!=int(v.replace('0', '0o', 1), 8):
+        raise InputError(f'line {line}: {v} is {int(v.replace("0", "0o", 1), 8)} in YAML; '
+            'write numbers without a zero in front')
+    mark = node.end_mark
+    rest = re.match(r'[ \t]*(#\S.*)', mark.buffer[mark.pointer:]) if mark.buffer else None
+    if rest and set(v)&set(':/'):
+        raise InputError(f'line {line}: {rest[1].strip()} is a comment and not part of {v}; put the '
+            'whole value in quotes, or a blank behind the # of a comment')
+
 # %% ../nbs/29_presets.ipynb #95897822
+def _grids(path):
+    "The grids of a YAML file"
+    try:
+        text = text_of(path)
+        grids = [o for o in yaml.load_all(text, _Loader) if o is not None]
+    except OSError as e: raise InputError(f'the file cannot be read: {e.strerror}') from None
+    except yaml.YAMLError as e: raise InputError(f'the file is not YAML: {in_one_line(e)}') from None
+    if len(grids)>1: raise InputError(f'{len(grids)} documents in one file; write one list of grids')
+    grids = grids[0] if grids and isinstance(grids[0], list) else grids
+    if not grids or not all(isinstance(o, dict) and o for o in grids):
+        raise InputError('expected "parameter: value" or "parameter: [values]" lines')
+    return grids
+
 def runs_of(
     source:str, # Name of a preset, or path of a YAML file with a grid or a list of grids
     scale:str='pocket', # For what the grid leaves open
 )->list: # Of `Spec`s
     "The runs that a preset or a YAML file asks for"
-    if source in presets: return preset(source, scale)
     path = Path(source).expanduser()
-    if not path.is_file(): raise InputError(f'no preset and no file {source!r}; presets: {", ".join(presets)}')
-    try: grids = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as e: raise InputError(f'{source} is not YAML: {" ".join(str(e).split())}') from None
-    grids = grids if isinstance(grids, list) else [grids]
-    if not grids or not all(isinstance(o, dict) and o for o in grids): raise InputError(f'{source}: expected "parameter: value" or "parameter: [values]" lines')
-    return [*dict.fromkeys(s for o in grids for s in combinations(o, scale=scale))]
+    if source in presets:
+        if path.is_file(): warn(f'{source} is the preset; for the file of that name give ./{source}')
+        return preset(source, scale)
+    if not path.is_file(): raise InputError(f'no preset and no file {source!r}; '
+        f'presets: {", ".join(presets)}')
+    try: return [*dict.fromkeys(s for o in _grids(path) for s in combinations(o, scale=scale))]
+    except InputError as e: raise InputError(f'{source}: {e}') from None

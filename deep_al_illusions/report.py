@@ -7,7 +7,7 @@ __all__ = ['methods', 'report_notebooks', 'svg_too', 'any_finished', 'carried', 
            'save_tables', 'check_out', 'save_table', 'first_sets', 'bought_first', 'origins', 'report']
 
 # %% ../nbs/35_report.ipynb #025f7781
-import base64,html,json,re,tempfile
+import base64,html,re,tempfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime,timezone
 from pathlib import Path
@@ -145,8 +145,8 @@ def bought_first(root): # DataFrame like that of `first_sets`
 def origins(root): # DataFrame: version, commit, python, threads, machine, packages, runs
     "Package version, commit, Python, threads, machine and packages of the finished runs below `root`, a row for each combination"
     rows = []
-    for f in sorted(o.parent for o in Path(root or settings().runs_root).glob('*/provenance.json')):
-        was = json.loads((f/'provenance.json').read_text()) if finished(f) else {}
+    for f in run_folders(root or settings().runs_root):
+        was = read_json(f/'provenance.json') if finished(f) else {}
         if 'versions' not in was: continue
         pkgs = {k: v for k,v in was['versions'].items() if k!='deep_al_illusions'}
         machine = ', '.join(str(was[k]) for k in ('host', 'platform', 'gpu') if was.get(k))
@@ -181,7 +181,7 @@ class _Files:
                 if re.fullmatch(r'(figures|tables)/[\w-]+\.(svg|csv)', str(o)): (folder/o).unlink(missing_ok=True)
         for k,v in self.files.items():
             (folder/k).parent.mkdir(parents=True, exist_ok=True)
-            with atomic(folder/k) as p: p.write_text(v)
+            with atomic(folder/k) as p: p.write_text(v, encoding='utf-8')
         with atomic(listed) as p: pd.DataFrame([*self.titles.items()], columns=['file', 'shows']).to_csv(p, index=False)
 
 # %% ../nbs/35_report.ipynb #4e236a7a
@@ -249,7 +249,7 @@ def _section(name, nb, exporter, files, said):
 def _failed(name, why):
     "The section of a notebook that failed"
     top,title = name.partition('_')[2].replace('_', '-'),name
-    m = re.search(r'"# ([^"\\]+)', notebook(name).read_text())
+    m = re.search(r'"# ([^"\\]+)', notebook(name).read_text('utf-8'))
     title = html.escape(m[1] if m else name)
     return (f'<section><h2 id="{top}">{title}</h2><p class="failed">This part failed: {html.escape(why)}</p></section>',
         f'<li><a href="#{top}">{title}</a> (failed)</li>')
@@ -264,7 +264,7 @@ def _executed(name, root, folder):
     "The executed notebook, or why it failed"
     import nbformat
     try: execute(name, folder/f'{name}.ipynb', dict(runs=str(root)), args=svg_too)
-    except Exception as e: return (str(e).strip().splitlines() or [type(e).__name__])[-1]
+    except Exception as e: return reason(e)
     nb = nbformat.read(folder/f'{name}.ipynb', 4)
     for c in nb.cells:
         for o in c.get('outputs', []):
@@ -295,11 +295,11 @@ def report(
     if any_finished(root):
         files.files['tables/trainings.csv'],files.titles['tables/trainings.csv'] = load_runs(root)[0].to_csv(index=False),'every training of every finished run'
     made = f'{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC by deep_al_illusions {__version__}, commit {provenance()["commit"] or "unknown"}'
-    style = (package/'static'/'report.css').read_text()
+    style = (package/'static'/'report.css').read_text('utf-8')
     page = _page.format(style=style, made=made, index=''.join(index), body='\n'.join(body), folder=html.escape(folder.name))
     try: files.write(folder)
     except OSError as e: raise InputError(f'{folder} cannot be written: {e.strerror}; give another --out') from None
-    with atomic(out) as p: p.write_text(page)
+    with atomic(out) as p: p.write_text(page, encoding='utf-8')
     return failed
 
 _page = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">

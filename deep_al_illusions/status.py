@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import __version__
 from .cache import *
 from .core import *
 from .live import *
@@ -29,8 +28,8 @@ def state_of(folder): # Text: done, running, failed or waiting
 def _why(folder, state):
     "Why a run failed, or of which other version it is"
     if state=='failed': return ' '.join(read_json(folder/'failed.json', why=str).get('why', 'no reason can be read').split())
-    v = version_of(folder)
-    return f'version {v}, this is {__version__}' if state=='done' and v!=__version__ else ''
+    other = other_code(provenance_of(folder)) if state=='done' else ''
+    return f'{other}, this is {this_code()}' if other else ''
 
 def status(
     root:Path=None, # Folder of run folders; the setting `runs_root` where left out
@@ -47,7 +46,7 @@ def status(
 def _runs_in(root):
     "Run folders, and runs that a sweep has planned: name to purchases"
     res = {}
-    for p in sorted(root.glob('*/spec.json')): res[p.parent.name] = read_json(p, cycles=int).get('cycles')
+    for o in run_folders(root): res[o.name] = read_json(o/'spec.json', cycles=int).get('cycles')
     return {k: s.get('cycles') for o in plans(root) for k,s in o['runs'].items()}|res
 
 def _row(folder, cycles):

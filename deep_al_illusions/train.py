@@ -21,7 +21,6 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
 from fastcore.basics import noop,patch
-from filelock import FileLock
 from torch import Tensor
 from tqdm import tqdm
 
@@ -517,7 +516,7 @@ def train(
     path = Path(root or settings().runs_root/'trainings')/f'{training_key(task, spec, lbl, cycle, member, extra)}.pt'
     make_folder(path.parent)
     ckpt = path.with_suffix('.ckpt')
-    with FileLock(path.with_suffix('.lock')):
+    with locked(path.with_suffix('.lock')):
         if (res := load_pt(path)) is None:
             res = _fit(task, spec, lbl, cycle, member, extra, ckpt, tell)
             save_pt(res, path)
