@@ -155,7 +155,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'deep_al_illusions.cache.locked': ('cache.html#locked', 'deep_al_illusions/cache.py'),
                                          'deep_al_illusions.cache.prune': ('cache.html#prune', 'deep_al_illusions/cache.py'),
                                          'deep_al_illusions.cache.save_pt': ('cache.html#save_pt', 'deep_al_illusions/cache.py'),
-                                         'deep_al_illusions.cache.take': ('cache.html#take', 'deep_al_illusions/cache.py'),
+                                         'deep_al_illusions.cache.take_lock': ('cache.html#take_lock', 'deep_al_illusions/cache.py'),
                                          'deep_al_illusions.cache.used': ('cache.html#used', 'deep_al_illusions/cache.py')},
             'deep_al_illusions.claims': { 'deep_al_illusions.claims._last': ('claims.html#_last', 'deep_al_illusions/claims.py'),
                                           'deep_al_illusions.claims._named': ('claims.html#_named', 'deep_al_illusions/claims.py'),

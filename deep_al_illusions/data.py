@@ -236,7 +236,8 @@ def pair_of(path:str, kind:str)->tuple: # Two paths
     there = [o for o in cuts if all(map(_exists, o))]
     if len(there)==1: return tuple(found(o, kind) for o in there[0])
     if len(cuts)==1: return tuple(found(o, kind) for o in cuts[0])
-    raise InputError(f'{kind}:{path}: give two folders that exist, {kind}:IMAGES,LABELS')
+    more = ' that exist' if cuts else ''
+    raise InputError(f'{kind}:{path}: give two folders{more}, {kind}:IMAGES,LABELS')
 
 # %% ../nbs/01_data.ipynb #ac72696c
 tasks = Registry('task', digits=digits, digit_pairs=digit_pairs, letters=letters, cifar10=cifar10, cifar100=cifar100,

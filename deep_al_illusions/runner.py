@@ -256,7 +256,7 @@ class Plan:
     def hold(self):
         "Take the lock and sign the plan, unless another sweep of the same runs has it"
         if self.mine: return
-        try: take(self.lock, 0)
+        try: take_lock(self.lock, 0)
         except Timeout: return
         self.mine = True
         write_json(self.path, self.note)
