@@ -77,8 +77,9 @@ def without_copies(keys, y, others=())->Tensor: # Positions that stay
 # %% ../nbs/01a_yours.ipynb #d23d2bf3
 def copies_in_words(name, train, test, y)->list: # Of lines
     "What there is to be said of copies"
-    shared,twice = sum(k in {*train} for k in test),len(train)-len({*train})
-    torn,lines = len(_torn(train, y)),[]
+    known,lines = {*train},[]
+    twice,torn = len(train)-len(known),len(_torn(train, y))
+    shared = sum(k in known for k in test)
     if twice:
         lines.append(f'{name}: {twice} of {len(train)} pictures of the pool are copies of others, so a strategy may '
             'buy one picture many times; copies=drop leaves them out')
