@@ -150,12 +150,16 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'deep_al_illusions.cache': { 'deep_al_illusions.cache._entries': ('cache.html#_entries', 'deep_al_illusions/cache.py'),
                                          'deep_al_illusions.cache._owner': ('cache.html#_owner', 'deep_al_illusions/cache.py'),
                                          'deep_al_illusions.cache._sum': ('cache.html#_sum', 'deep_al_illusions/cache.py'),
+                                         'deep_al_illusions.cache.get_lock': ('cache.html#get_lock', 'deep_al_illusions/cache.py'),
                                          'deep_al_illusions.cache.held': ('cache.html#held', 'deep_al_illusions/cache.py'),
                                          'deep_al_illusions.cache.load_pt': ('cache.html#load_pt', 'deep_al_illusions/cache.py'),
                                          'deep_al_illusions.cache.locked': ('cache.html#locked', 'deep_al_illusions/cache.py'),
                                          'deep_al_illusions.cache.prune': ('cache.html#prune', 'deep_al_illusions/cache.py'),
                                          'deep_al_illusions.cache.save_pt': ('cache.html#save_pt', 'deep_al_illusions/cache.py'),
+<<<<<<< HEAD
                                          'deep_al_illusions.cache.take_lock': ('cache.html#take_lock', 'deep_al_illusions/cache.py'),
+=======
+>>>>>>> wa
                                          'deep_al_illusions.cache.used': ('cache.html#used', 'deep_al_illusions/cache.py')},
             'deep_al_illusions.claims': { 'deep_al_illusions.claims._last': ('claims.html#_last', 'deep_al_illusions/claims.py'),
                                           'deep_al_illusions.claims._named': ('claims.html#_named', 'deep_al_illusions/claims.py'),
@@ -356,6 +360,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'deep_al_illusions.core.downloading': ('core.html#downloading', 'deep_al_illusions/core.py'),
                                         'deep_al_illusions.core.folder_of': ('core.html#folder_of', 'deep_al_illusions/core.py'),
                                         'deep_al_illusions.core.generator': ('core.html#generator', 'deep_al_illusions/core.py'),
+                                        'deep_al_illusions.core.has_control': ('core.html#has_control', 'deep_al_illusions/core.py'),
                                         'deep_al_illusions.core.in_one_line': ('core.html#in_one_line', 'deep_al_illusions/core.py'),
                                         'deep_al_illusions.core.kind_of': ('core.html#kind_of', 'deep_al_illusions/core.py'),
                                         'deep_al_illusions.core.make_folder': ('core.html#make_folder', 'deep_al_illusions/core.py'),
