@@ -156,10 +156,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'deep_al_illusions.cache.locked': ('cache.html#locked', 'deep_al_illusions/cache.py'),
                                          'deep_al_illusions.cache.prune': ('cache.html#prune', 'deep_al_illusions/cache.py'),
                                          'deep_al_illusions.cache.save_pt': ('cache.html#save_pt', 'deep_al_illusions/cache.py'),
-<<<<<<< HEAD
-                                         'deep_al_illusions.cache.take_lock': ('cache.html#take_lock', 'deep_al_illusions/cache.py'),
-=======
->>>>>>> wa
                                          'deep_al_illusions.cache.used': ('cache.html#used', 'deep_al_illusions/cache.py')},
             'deep_al_illusions.claims': { 'deep_al_illusions.claims._last': ('claims.html#_last', 'deep_al_illusions/claims.py'),
                                           'deep_al_illusions.claims._named': ('claims.html#_named', 'deep_al_illusions/claims.py'),
@@ -401,13 +397,13 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'deep_al_illusions.data.cifar100': ('data.html#cifar100', 'deep_al_illusions/data.py'),
                                         'deep_al_illusions.data.digit_pairs': ('data.html#digit_pairs', 'deep_al_illusions/data.py'),
                                         'deep_al_illusions.data.digits': ('data.html#digits', 'deep_al_illusions/data.py'),
+                                        'deep_al_illusions.data.files_of': ('data.html#files_of', 'deep_al_illusions/data.py'),
                                         'deep_al_illusions.data.fingerprint': ('data.html#fingerprint', 'deep_al_illusions/data.py'),
                                         'deep_al_illusions.data.found': ('data.html#found', 'deep_al_illusions/data.py'),
                                         'deep_al_illusions.data.letters': ('data.html#letters', 'deep_al_illusions/data.py'),
                                         'deep_al_illusions.data.load_task': ('data.html#load_task', 'deep_al_illusions/data.py'),
                                         'deep_al_illusions.data.pair_of': ('data.html#pair_of', 'deep_al_illusions/data.py'),
                                         'deep_al_illusions.data.sized': ('data.html#sized', 'deep_al_illusions/data.py'),
-                                        'deep_al_illusions.data.sources': ('data.html#sources', 'deep_al_illusions/data.py'),
                                         'deep_al_illusions.data.stamp': ('data.html#stamp', 'deep_al_illusions/data.py'),
                                         'deep_al_illusions.data.task_for': ('data.html#task_for', 'deep_al_illusions/data.py'),
                                         'deep_al_illusions.data.with_options': ('data.html#with_options', 'deep_al_illusions/data.py')},

@@ -353,11 +353,7 @@ def _cycles(spec, task, folder, say, tables):
 def _only_here(folder):
     "Hold the folder's lock, so that a second process stays out"
     lock = FileLock(folder/'.lock')
-<<<<<<< HEAD
-    try: take_lock(lock, 10)
-=======
     try: get_lock(lock, 10)
->>>>>>> wa
     except Timeout:
         raise InputError(f'another process is working on {folder}; '
             'wait for it, or stop it') from None

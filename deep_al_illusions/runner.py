@@ -257,11 +257,7 @@ class Plan:
     def hold(self):
         "Take the lock and sign the plan, unless another sweep of the same runs has it"
         if self.mine: return
-<<<<<<< HEAD
-        try: take_lock(self.lock, 0)
-=======
         try: get_lock(self.lock, 0)
->>>>>>> wa
         except Timeout: return
         self.mine = True
         write_json(self.path, self.note)
