@@ -23,8 +23,10 @@ def _in_the_way():
 def _begin():
     "What must come before torch is loaded"
     _rest_between_operations()
+    command = os.path.basename(getattr(sys, 'argv', [''])[0])
+    if command[:4]=='dal-': os.environ['MPLBACKEND'] = 'agg' # Commands draw in kernels alone
     for path in _in_the_way():
-        name,command = os.path.basename(path),os.path.basename(sys.argv[0])
+        name = os.path.basename(path)
         why = (f'{path} stands in front of {name[:-3]}, a module of Python, since its folder is in '
             'PYTHONPATH; rename it, or take the folder out of PYTHONPATH')
         if command[:4]!='dal-': raise ImportError(why)

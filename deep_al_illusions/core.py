@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['scales', 'classification_settings', 'regime_settings', 'task_settings', 'fine_tuning', 'segmentation',
            'segmentation_settings', 'polygon_level', 'budgets', 'package', 'InputError', 'unknown', 'Registry',
-           'in_one_line', 'text_of', 'folder_of', 'settings', 'kind_of', 'budget_of', 'Basics', 'Spec', 'make_spec',
-           'digest', 'run_id', 'generator', 'atomic', 'cannot_write', 'make_folder', 'read_json', 'write_json',
-           'downloading', 'notebook', 'code_digest', 'this_code', 'same_code', 'other_code', 'provenance']
+           'in_one_line', 'has_control', 'text_of', 'folder_of', 'settings', 'kind_of', 'budget_of', 'Basics', 'Spec',
+           'make_spec', 'digest', 'run_id', 'generator', 'atomic', 'cannot_write', 'make_folder', 'read_json',
+           'write_json', 'downloading', 'notebook', 'code_digest', 'this_code', 'same_code', 'other_code', 'provenance']
 
 # %% ../nbs/00_core.ipynb #1105a0fd
 import codecs,configparser,difflib,errno,hashlib,importlib.metadata,importlib.util,json,math,os
@@ -58,6 +58,8 @@ class Registry(dict):
 # %% ../nbs/00_core.ipynb #11285fa7
 def in_one_line(e): return ' '.join(str(e).split()) # The message of an error, for another one
 
+def has_control(text): return any(o<' ' for o in text) # A line break, a tab, or the like
+
 def text_of(path)->str:
     "A text file in UTF-8, with or without a byte order mark, or in UTF-16 with one"
     data = Path(path).read_bytes()
@@ -99,7 +101,8 @@ def _sections(path): # Dict of dicts, or `None`
         return {k: dict(cfg[k]) for k in cfg.sections()}
     except OSError as e: raise InputError(f'{path} cannot be read: {e.strerror}') from None
     except (configparser.Error, InputError) as e:
-        if ours: raise InputError(f'{path} cannot be read: {in_one_line(e)}') from None
+        said = in_one_line(e).removeprefix(f'{path} ')
+        if ours: raise InputError(f'{path} cannot be read: {said}') from None
 
 def _ours(path): # Dict of name to text, or `None`
     "The settings in an ini file; `None` where it belongs to another program"
@@ -133,7 +136,7 @@ def folder_of(
     if not v: raise InputError(f'{what} is empty; name a folder, or leave it out')
     if unset: raise InputError(f'{what} names {unset[0]}, which the environment does not set')
     if re.match(r'\w{2,}://', v): raise InputError(f'{what} must be a folder on a disk, not {v}')
-    if not v.isprintable(): raise InputError(f'{what} has a character that no name has: {v!r}')
+    if has_control(v): raise InputError(f'{what} has a line break or the like in it: {v!r}')
     try: return base/Path(v).expanduser()
     except RuntimeError: raise InputError(f'{what}: no home folder for {v}; write it out') from None
 

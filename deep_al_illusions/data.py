@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['tasks', 'accuracy', 'Task', 'fingerprint', 'digits', 'digit_pairs', 'letters', 'cifar10', 'cifar100', 'found',
-           'sized', 'pair_of', 'load_task', 'task_for', 'with_options', 'sources', 'stamp']
+           'sized', 'pair_of', 'load_task', 'task_for', 'with_options', 'files_of', 'stamp']
 
 # %% ../nbs/01_data.ipynb #2c8ac44a
 import inspect,itertools,zlib
@@ -236,7 +236,8 @@ def pair_of(path:str, kind:str)->tuple: # Two paths
     there = [o for o in cuts if all(map(_exists, o))]
     if len(there)==1: return tuple(found(o, kind) for o in there[0])
     if len(cuts)==1: return tuple(found(o, kind) for o in cuts[0])
-    raise InputError(f'{kind}:{path}: give two folders that exist, {kind}:IMAGES,LABELS')
+    more = ' that exist' if cuts else ''
+    raise InputError(f'{kind}:{path}: give two folders{more}, {kind}:IMAGES,LABELS')
 
 # %% ../nbs/01_data.ipynb #ac72696c
 tasks = Registry('task', digits=digits, digit_pairs=digit_pairs, letters=letters, cifar10=cifar10, cifar100=cifar100,
@@ -285,7 +286,7 @@ def _beside(folder): return [o for o in folder.parent.iterdir() if o.is_file() a
 
 _in_files = 'npz folder masks camvid voc'.split()
 
-def sources(name:str)->list: # Of paths; empty where nothing is known of them
+def files_of(name:str)->list: # Of paths; empty where nothing is known of them
     "The files that a task is read from, or more"
     kind,_,path = name.partition(':')
     if kind in ('cifar10', 'cifar100', 'voc') and not path:
@@ -306,5 +307,5 @@ def stamp(
     def of(p):
         s = p.stat() if p.exists() else p.lstat()
         return str(p.absolute()),s.st_size,s.st_mtime_ns,s.st_ctime_ns
-    files = sources(name)
+    files = files_of(name)
     return digest([of(p) for p in files]) if files else ''

@@ -23,6 +23,7 @@ from . import __version__
 from .acquire import *
 from .audit import *
 from .augment import *
+from .cache import get_lock
 from .core import *
 from .data import *
 from .fast import *
@@ -352,7 +353,7 @@ def _cycles(spec, task, folder, say, tables):
 def _only_here(folder):
     "Hold the folder's lock, so that a second process stays out"
     lock = FileLock(folder/'.lock')
-    try: take(lock, 10)
+    try: get_lock(lock, 10)
     except Timeout:
         raise InputError(f'another process is working on {folder}; '
             'wait for it, or stop it') from None

@@ -139,7 +139,7 @@ class _Loader(yaml.SafeLoader):
     def compose_scalar_node(self, anchor):
         node = super().compose_scalar_node(anchor)
         if node.style is None: _plain(node)
-        if not node.value.isprintable():
+        if has_control(node.value):
             raise InputError(f'line {node.start_mark.line+1}: {node.value!r} has a line break or the '
                 'like; in single quotes a backslash is a backslash')
         return node

@@ -51,7 +51,8 @@ def _surroundings(env, private): # Dict
     res = dict(os.environ)|env
     res.pop('PYTHONSTARTUP', None)
     strict = [o for o in res.pop('PYTHONWARNINGS', '').split(',') if not o.strip().startswith('error')]
-    path = _packages_first(res.get('PYTHONPATH', ''))
+    # ipykernel drops the first folder where it is the current one, so one that holds no modules leads
+    path = os.pathsep.join([private, _packages_first(res.get('PYTHONPATH', ''))]).rstrip(os.pathsep)
     return res|dict(PYTHONPATH=path, PYTHONSAFEPATH='1', PYTHONWARNINGS=','.join(strict),
         IPYTHONDIR=f'{private}/ipython', MPLBACKEND=_inline, DAL_CODE=this_code())
 
@@ -256,7 +257,7 @@ class Plan:
     def hold(self):
         "Take the lock and sign the plan, unless another sweep of the same runs has it"
         if self.mine: return
-        try: take(self.lock, 0)
+        try: get_lock(self.lock, 0)
         except Timeout: return
         self.mine = True
         write_json(self.path, self.note)
