@@ -6,6 +6,7 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix, jaccard_score
 
 from deep_al_illusions.core import InputError
+from deep_al_illusions.options import Options
 from deep_al_illusions.segdata import *
 
 def gen(seed=0): return torch.Generator().manual_seed(seed)
@@ -197,6 +198,90 @@ def test_masks_empty(tmp_path):
     with pytest.raises(InputError, match='no train images'): load(tmp_path)
     with pytest.raises(InputError, match='give two folders'): masks(f'masks:{tmp_path}')
     with pytest.raises(InputError, match='no such file or folder'): masks(f'masks:{tmp_path},nowhere')
+
+# Photographs as a viewer shows them, and parts
+
+def lying(root, way=6):
+    "Photographs stored lying with the tag that stands them up, beside upright maps"
+    exif = Image.Exif()
+    exif[0x0112] = way
+    for i in range(12):
+        x,y = scene(i, size=(40, 60))
+        for o in 'images','labels': (root/o).mkdir(exist_ok=True, parents=True)
+        back = {6: 1, 3: 2, 8: 3}[way]
+        Image.fromarray(np.rot90(x, back).copy()).save(root/f'images/{i}.jpg', quality=95, exif=exif)
+        Image.fromarray(y).save(root/f'labels/{i}.png')
+
+@pytest.mark.parametrize('way', [3, 6, 8])
+def test_photographs_lie_as_their_label_maps_do(tmp_path, way):
+    lying(tmp_path, way)
+    t = quiet(load, tmp_path)
+    for i in range(12):
+        if (t.y_test[0].numpy()==scene(i, size=(40, 60))[1]).all(): x = scene(i, size=(40, 60))[0]
+    assert np.corrcoef(t.x_test[0].permute(1, 2, 0).flatten(), x.flatten())[0,1]>.95
+
+def test_a_map_drawn_on_what_is_stored_is_told_apart(tmp_path):
+    lying(tmp_path)
+    Image.fromarray(np.zeros((60, 40), np.uint8)).save(tmp_path/'labels/3.png')
+    with pytest.raises(InputError, match='3.jpg is 40 x 60, its label map 60 x 40; was the map drawn .*EXIF'): load(tmp_path)
+
+def messages(root, **kw):
+    with warnings.catch_warnings(record=True) as w:
+        warnings.simplefilter('always')
+        t = masks(f'masks:{root}/images,{root}/labels', **kw)
+    return t,' | '.join(str(o.message) for o in w)
+
+def halves(root, n=6, k=50):
+    for i in range(2*n):
+        x,y = scene(i%n+k*(i//n), size=32)
+        for o,a in ('images', x),('labels', y):
+            p = root/o/('train', 'valid')[i//n]/f'{i}.png'
+            p.parent.mkdir(exist_ok=True, parents=True)
+            Image.fromarray(a).save(p)
+
+def test_copies_are_counted_or_dropped(tmp_path):
+    halves(tmp_path)
+    for o in 'images','labels':
+        Image.open(tmp_path/o/'train/0.png').save(tmp_path/o/'train/90.png', compress_level=0)
+        Image.open(tmp_path/o/'train/1.png').save(tmp_path/o/'valid/91.png', compress_level=0)
+    t,said = messages(tmp_path)
+    assert len(t.x_train)==7 and '1 of 7 photographs of the pool are copies' in said and '1 of 7 test photographs are in the pool' in said
+    t,said = messages(tmp_path, options=Options(copies='drop'))
+    assert (len(t.x_train), len(t.x_test))==(5, 7) and 'copies are left out: 2 of 7 in the pool, 0 of 7 in test' in said
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(tmp_path/'labels/train/90.png')
+    assert '1 of them with different label maps' in messages(tmp_path)[1]
+
+def test_a_test_set_that_is_all_in_the_pool_is_refused(tmp_path):
+    halves(tmp_path, k=0)
+    with pytest.raises(InputError, match='all 6 test photographs are in the pool too'): load(tmp_path)
+
+def test_whole_clips_of_a_film_are_for_testing(tmp_path):
+    rng = np.random.default_rng(0)
+    for clip in range(5):
+        x,y = scene(clip, size=32)
+        for k in range(6): save(tmp_path, f'clip{clip}_{k:03}', (x//2+rng.integers(0, 9, x.shape)).astype(np.uint8), y)
+    t,said = messages(tmp_path)
+    assert 'frames of 5 clips, so whole clips are for testing' in said and len(t.x_test)==6
+    assert all((y==t.y_test[0]).all() for y in t.y_test)
+    other = tmp_path/'other'
+    for i in range(30): save(other, f'cat{i//6}_{i%6}', *scene(i, size=32))
+    assert 'frames of' not in messages(other)[1]
+
+def test_a_part_may_lie_beside_the_one_that_is_named(tmp_path):
+    halves(tmp_path)
+    for part in 'train','valid':
+        (tmp_path/'set'/part).mkdir(parents=True)
+        for o in 'images','labels': (tmp_path/o/part).rename(tmp_path/'set'/part/o)
+    (tmp_path/'set/data.yaml').write_text('names: [sky, a, b, c, d, e, f]\n')
+    with pytest.warns(UserWarning, match='tested on .*valid'): t = masks(f'masks:{tmp_path}/set/train/images,{tmp_path}/set/train/labels')
+    assert len(t.x_train)==len(t.x_test)==6 and t.classes[0]=='sky' and t.background is None
+
+def test_classes_that_a_part_lacks_are_named(tmp_path):
+    halves(tmp_path)
+    for p in (tmp_path/'labels/train').iterdir():
+        y = np.array(Image.open(p))
+        Image.fromarray(np.where(y==1, 0, y)).save(p)
+    assert 'no training pixel of 1, which test has' in messages(tmp_path)[1]
 
 # Images
 
