@@ -23,7 +23,7 @@ from .arrays import images_of,labels_of
 from .core import InputError
 from .data import Task,found,sized
 from .decode import check_range,picture
-from .layouts import files_in,folders_in,junk,kind_of_file,parts_of,plain,sorted_out
+from .layouts import files_in,folders_in,kind_of_file,parts_of,plain,sorted_out
 from .options import Options,merged,options_in
 
 # %% ../nbs/01a_yours.ipynb #fd7d1b47

@@ -6,11 +6,11 @@ from functools import partial
 import numpy as np, pytest, torch
 
 from deep_al_illusions.augment import Chain, RandomFlip, augments
-from deep_al_illusions.clicks import Convention, Outlines, conventions, outlines
-from deep_al_illusions.core import InputError, Spec, run_id
-from deep_al_illusions.data import Task, accuracy, load_task, tasks
+from deep_al_illusions.clicks import Convention, conventions, outlines
+from deep_al_illusions.core import InputError, Spec
+from deep_al_illusions.data import Task, accuracy, tasks
 from deep_al_illusions.loop import run
-from deep_al_illusions.regions import aggregated # noqa: F401  answers what is asked of a SegTask
+import deep_al_illusions.regions # chkstyle: ignore
 from deep_al_illusions.segdata import SegTask, miou, scene
 from deep_al_illusions.train import train, training_key
 

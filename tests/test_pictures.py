@@ -257,6 +257,7 @@ words = st.text('ab1', min_size=1, max_size=3)
 mark = st.sampled_from(['', '_mask', '_m_1', '-gt', 'x_'])
 
 @few
+# chkstyle: ignore-node
 @given(keys=st.lists(words, min_size=2, max_size=6, unique=True), ends=st.tuples(mark, mark), heads=st.tuples(mark, mark), more=st.lists(words, max_size=2, unique=True))
 def test_whatever_is_paired_is_the_only_way(keys, ends, heads, more):
     "Whenever one way is found, every map has a photograph of its own; and the true way is among those found"
