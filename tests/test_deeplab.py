@@ -116,7 +116,7 @@ def test_streams_restore_the_mode(toy):
 
 # chkstyle: ignore-node
 kinds = dict(plain={}, legacy=dict(legacy=True, st_warmup=0., unlabelled='all'), control=dict(control=True), one=dict(lbl=1, bs_unl=1),
-    none_left=dict(lbl=24), affine=dict(norm='affine'), frozen=dict(norm='eval'), half=dict(precision='bf16'))
+    code=dict(body_rate='code', norm='affine', head_rate=10., lr=.003), none_left=dict(lbl=24), affine=dict(norm='affine'), frozen=dict(norm='eval'), half=dict(precision='bf16'))
 
 @pytest.mark.parametrize('kind', kinds)
 def test_killed_s4gan_equals_uninterrupted(kind, toy, tmp_path):

@@ -264,3 +264,16 @@ def test_self_training_never_begins_in_the_first_iteration():
         step = object.__new__(S4GAN)
         step.spec,step.lbl,step.more = SimpleNamespace(st_warmup=warmup, ema=0.),SimpleNamespace(n_iter=n),[]
         assert [step.numbers(i)['begun'] for i in range(n)]==want
+
+def test_images_and_polygons_of_a_sweep_are_one_study():
+    from deep_al_illusions.loop import _study
+    specs = [Spec(task='scenes', strategy=s, level=o) for s in ('random', 'entropy') for o in ('image', 'polygon')]
+    assert len({_study(vars(s), 'data', 'version') for s in specs})==1
+    other = Spec(task='scenes', strategy='entropy', level='polygon', reading='log_c')
+    assert _study(vars(other), 'data', 'version')!=_study(vars(specs[0]), 'data', 'version')
+
+def test_fine_tuning_is_compared_with_training_from_scratch():
+    from deep_al_illusions.loop import _study
+    for scale in 'paper', 'pocket':
+        a,b = Spec(scale=scale, ssl='uda', task='cifar10'),Spec(scale=scale, task='cifar10', init='imagenet', model='resnet18', augment='strong')
+        assert _study(vars(a), 'data', 'version')==_study(vars(b), 'data', 'version')
