@@ -1,10 +1,13 @@
-"Click model on all label maps of a folder, or on those a list names: python benchmarks/clicks.py LABELS_FOLDER [LIST.txt]"
+"""Click model on all label maps of a folder, or on those a list names: python benchmarks/clicks.py LABELS_FOLDER [LIST.txt]
+
+With `--csv FILE` only the table of `nbs/results/voc_clicks.csv` is made: the conventions by name, and `paper` at all tolerances.
+"""
 import os,resource,sys,threading,time
 from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
-import cv2, numpy as np
+import cv2, numpy as np, pandas as pd
 from PIL import Image
 
 from deep_al_illusions.clicks import *
@@ -51,8 +54,18 @@ def timed(name, masks, tolerances, opencv=False, budget=5000, **kw):
     for i,r in enumerate(df.itertuples()):
         print(f'| {name} | {r.tolerance:g} | {r.clicks:.2f} | {r.total:,} | {100*r.miou:.2f} | {100*budget/r.total:.2f} | {" |  | " if i else cost} |', flush=True)
 
+def table(masks, path):
+    "The conventions by name at 10 pixels, `paper` at all tolerances, as a CSV file"
+    parts = [trade_off(masks, tolerances, convention=k).assign(convention=k) for k,tolerances in
+        [('paper', (5,10,15,20,25,30,35,40)), *((k, (10,)) for k in conventions if k!='paper')]]
+    df = pd.concat(parts)[['convention', 'tolerance', 'clicks', 'total', 'miou']]
+    df.assign(share_of_5000=5000/df.total).round(6).to_csv(path, index=False)
+
+def maps_of(folder, names=None):
+    return Maps([Path(folder)/f'{o}.png' for o in Path(names).read_text().split()] if names else sorted(Path(folder).glob('*.png')))
+
 def main(folder, names=None):
-    masks = Maps([Path(folder)/f'{o}.png' for o in Path(names).read_text().split()] if names else sorted(Path(folder).glob('*.png')))
+    masks = maps_of(folder, names)
     print(f'{len(masks):,} label maps, {len(os.sched_getaffinity(0))} cores\n')
     print('| convention | tolerance | clicks an image | clicks | mIoU, % | 5,000 clicks, % | s | CPU s | peak MB |')
     print('| --- | --- | --- | --- | --- | --- | --- | --- | --- |')
@@ -67,4 +80,10 @@ def main(folder, names=None):
         if k!='paper': timed(k, masks, (10,), convention=k)
     timed('no free background', masks, (10,), background=None)
 
-if __name__=='__main__': main(*sys.argv[1:]) if 1<len(sys.argv)<4 and '-h' not in sys.argv[1] else sys.exit(__doc__)
+if __name__=='__main__':
+    args,out = sys.argv[1:],None
+    if '--csv' in args:
+        out = args.pop(args.index('--csv')+1)
+        args.remove('--csv')
+    if not 0<len(args)<3 or '-h' in args[0]: sys.exit(__doc__)
+    table(maps_of(*args), out) if out else main(*args)

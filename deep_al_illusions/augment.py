@@ -19,13 +19,17 @@ from torch import Tensor
 
 from .core import *
 
-# %% ../nbs/02_augment.ipynb #e0e0915b
+# %% ../nbs/02_augment.ipynb #5d1e0b12
 def _checked(x):
     "`x`, or an `InputError` unless it is a batch of images as bytes"
     if isinstance(x, Tensor) and x.dtype==torch.uint8 and x.ndim==4 and x.shape[1]==3: return x
     kind,shape = getattr(x, 'dtype', type(x)),[*getattr(x, 'shape', [])]
     raise InputError(f'augmentation takes uint8 tensors B x 3 x H x W, not {kind} {shape}')
 
+def _ints(lo, hi, shape, g): return torch.randint(lo, hi, shape, generator=g, device=g.device)
+def _unif(shape, g): return torch.rand(shape, generator=g, device=g.device)
+
+# %% ../nbs/02_augment.ipynb #e0e0915b
 class Augment:
     "A random change of images: `draw` decides, one row a sample, and `apply` does it"
     def __call__(self,
@@ -33,11 +37,7 @@ class Augment:
         generator:torch.Generator, # What the draws come from, on any device
     )->Tensor: # As `x`
         return self.drawn(_checked(x), generator)
-    def drawn(self, x, generator):
-        return self.apply(x, self.draw(x.shape, generator).to(x.device, non_blocking=True))
-
-def _ints(lo, hi, shape, g): return torch.randint(lo, hi, shape, generator=g, device=g.device)
-def _unif(shape, g): return torch.rand(shape, generator=g, device=g.device)
+    def drawn(self, x, generator): return self.apply(x, self.draw(x.shape, generator).to(x.device, non_blocking=True))
 
 # %% ../nbs/02_augment.ipynb #688ffccb
 def _choose(mask, a, b):

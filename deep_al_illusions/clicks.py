@@ -179,8 +179,7 @@ def _by_spans(canvas, polys):
     sides = Sides(polys)
     spans = np.concatenate([_between(sides, *canvas.shape), _along(sides, *canvas.shape)], axis=1)
     flat,classes = canvas.reshape(-1),[p.cls for p in polys]
-    for owner,first,after in spans[:, spans[0].argsort(kind='stable')].T.tolist():
-        flat[first:after] = classes[owner]
+    for owner,first,after in spans[:, spans[0].argsort(kind='stable')].T.tolist(): flat[first:after] = classes[owner]
 
 def _by_opencv(canvas, polys):
     for p in polys:
@@ -196,8 +195,7 @@ def paint(
     "Paint polygons, those that enclose most first"
     canvas = np.full(shape, fill, dtype)
     drawn = in_order(p for p in polys if len(p.points))
-    for opencv,some in groupby(drawn, lambda p: p.cv2):
-        (_by_opencv if opencv else _by_spans)(canvas, [*some])
+    for opencv,some in groupby(drawn, lambda p: p.cv2): (_by_opencv if opencv else _by_spans)(canvas, [*some])
     return canvas
 
 # %% ../nbs/21_clicks.ipynb #26e2f740
@@ -392,8 +390,7 @@ def save(self:Outlines, path):
 def load(cls:Outlines, path):
     "Read what `save` wrote"
     try:
-        with np.load(path) as z:
-            return cls(*(z[f.name] for f in fields(cls) if f.name!='cv2' or 'cv2' in z))
+        with np.load(path) as z: return cls(*(z[f.name] for f in fields(cls) if f.name!='cv2' or 'cv2' in z))
     except (OSError, ValueError, KeyError, BadZipFile): raise InputError(f'{path} is not a file of outlines; write one with Outlines.save') from None
 
 # %% ../nbs/21_clicks.ipynb #2a88d7b2

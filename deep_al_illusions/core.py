@@ -187,7 +187,9 @@ def settings():
 # %% ../nbs/00_core.ipynb #65d1152a
 scales = Registry('scale', paper=dict(model='wrn-28-2', epochs=150, iterations=0, bs=64, lr=.03),
     pocket=dict(model='wrn-10-1', epochs=150, iterations=400, bs=32, lr=.2))
-for s in scales.values(): s.update(augment='none', ll_lr=.03, lr_min=0., warmup=0., momentum=.9, nesterov=True, wd=5e-4, schedule='cosine', precision='fp32', warmup_form='before', channels='rgb')
+_both = dict(augment='none', ll_lr=.03, lr_min=0., warmup=0., warmup_form='before', momentum=.9,
+    nesterov=True, wd=5e-4, schedule='cosine', channels='rgb', precision='fp32')
+for s in scales.values(): s.update(_both)
 
 _plain = dict(head_init='inputs', views_order='policy_first', padding='reflect', cutout_fill='black')
 _author = dict(head_init='classes', views_order='crop_first', padding='zero', cutout_fill='mean')

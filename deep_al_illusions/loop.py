@@ -269,8 +269,7 @@ def buy_next(
     budget,last = task.amounts(spec)[1],spec.last or 'fits'
     new = pool.buy(places, budget, task.costs, last, may_end_early)
     bought = new.lbl[len(pool):]
-    if not bought:
-        raise InputError('nothing is left that could be bought; lower cycles, or raise subset')
+    if not bought: raise InputError('nothing is left that could be bought; lower cycles, or raise subset')
 
     ties = ties_of(order, part, taken, bought, task, spec)
     note = dict(score_s=time.perf_counter()-start, tie_share=ties)

@@ -119,7 +119,9 @@ _free = 'task strategy ssl augment init level candidates trial scale budget init
 
 def odd(d, free=()): # Dict
     "The settings of a run that are not the usual ones of its task, scale, budget and way of training; `d` is a row of the table"
-    usual = asdict(Spec(**{k: d[k] for k in ('task', 'ssl', 'augment', 'level', 'scale', 'budget', 'device')}))
+    given = {k: d[k] for k in ('task', 'ssl', 'augment', 'level', 'scale', 'budget', 'device')}
+    if d['level']=='predicted': given['level'] = 'polygon'
+    usual = asdict(Spec(**given))
     free = [*_free, *free]+(['model', 'lr'] if d.init!='random' and kind_of(d.task)=='classification' else [])
     return {k: d[k] for k,u in usual.items() if k in d and k not in free and u is not None and not pd.isna(d[k]) and d[k]!=u and (k, d[k])!=('iterations', 0)}
 

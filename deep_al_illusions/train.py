@@ -117,8 +117,8 @@ def sgd(spec:Spec, fused=None): # An `opt_func` for `Learner`
     "torch's own SGD with the momentum and weight decay of `spec`, on all parameters"
     opt = _one_by_one if spec.body_rate=='code' else torch.optim.SGD
     nesterov = spec.nesterov and spec.momentum>0
-    return partial(OptimWrapper, opt=opt, momentum=spec.momentum, nesterov=nesterov,
-        weight_decay=spec.wd, fused=fused)
+    settings = dict(momentum=spec.momentum, nesterov=nesterov, weight_decay=spec.wd, fused=fused)
+    return partial(OptimWrapper, opt=opt, **settings)
 
 # %% ../nbs/05_train.ipynb #144b7c1d
 @patch
@@ -127,6 +127,10 @@ def batches(self:Task, spec:Spec, lbl, purpose)->Batches:
     ids,bs = torch.tensor(sorted(lbl)),min(spec.bs, len(lbl))
     return Batches(self.x_train, self.y_train, ids, bs, spec.iterations or math.ceil(spec.epochs*len(ids)/bs), on(purpose('batches'), spec.device), spec.device)
 
+@patch
+def score(self:Task, model, precision:str='fp32'): return evaluate(model, self, precision)
+
+# %% ../nbs/05_train.ipynb #5d1e0d10
 def recipe_of(task, spec:Spec)->Recipe:
     "What `spec` says of the augmentation; a mean is that which the network takes off"
     fill = 0
@@ -136,9 +140,6 @@ def recipe_of(task, spec:Spec)->Recipe:
 @patch
 def augmentation(self:Task, spec:Spec)->Chain: # Of the labelled images
     return chain(spec.augment, self, recipe_of(self, spec))
-
-@patch
-def score(self:Task, model, precision:str='fp32'): return evaluate(model, self, precision)
 
 # %% ../nbs/05_train.ipynb #2cb8748c
 @patch

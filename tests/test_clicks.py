@@ -159,8 +159,7 @@ def test_every_drawn_pixel_of_noise_is_right():
 def test_equal_areas_go_by_pixels_then_by_place():
     square = np.array([[0,0],[0,4],[4,4],[4,0]], np.float32)
     a,b,c = (Polygon(k, square, 5, area, (0, 0)) for k,area in ((1, 9), (2, 25), (3, 9)))
-    for polys,top in ([a, b], 1),([b, a], 1),([a, c], 3),([c, a], 1),([c, b, a], 1):
-        assert set(np.unique(paint(polys, (5, 5))))=={top}
+    for polys,top in ([a, b], 1),([b, a], 1),([a, c], 3),([c, a], 1),([c, b, a], 1): assert {*np.unique(paint(polys, (5, 5)))}=={top}
 
 @pytest.mark.parametrize('rotated', range(4))
 def test_the_order_does_not_depend_on_where_things_are(rotated):

@@ -7,7 +7,7 @@ import numpy as np, pytest, torch
 from torch import nn
 from torchvision.transforms import functional as TF
 
-from deep_al_illusions.augment import Chain, Recipe, augments, chain, strong, weak
+from deep_al_illusions.augment import Chain, Recipe, augments, strong, weak
 from deep_al_illusions.core import InputError, Spec, make_spec
 from deep_al_illusions.data import load_task
 from deep_al_illusions.deeplab import norm_mode
@@ -69,10 +69,9 @@ def test_each_of_them_makes_another_training():
     task = load_task('digits')
     for scale in 'pocket', 'paper':
         s = Spec(scale=scale)
-        other = dict(views_order={'policy_first': 'crop_first', 'crop_first': 'policy_first'}[s.views_order],
-            padding={'zero': 'reflect', 'reflect': 'zero'}[s.padding], channels='bgr',
-            cutout_fill={'black': 'mean', 'mean': 'black'}[s.cutout_fill], warmup_form='within',
-            head_init={'inputs': 'classes', 'classes': 'inputs'}[s.head_init])
+        words = dict(views_order=['policy_first', 'crop_first'], padding=['zero', 'reflect'], channels=['rgb', 'bgr'],
+            cutout_fill=['black', 'mean'], warmup_form=['before', 'within'], head_init=['inputs', 'classes'])
+        other = {k: next(o for o in v if o!=getattr(s, k)) for k,v in words.items()}
         keys = {training_key(task, Spec(**vars(s)|{k: v}), [1, 2]) for k,v in other.items()}
         assert len(keys|{training_key(task, s, [1, 2])})==7
 
