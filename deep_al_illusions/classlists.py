@@ -144,10 +144,10 @@ def entries_of(
     if suffix=='.txt' and lines and lines[0].startswith('['): return entries_of(data, '.json')
     return from_table(lines) or from_lines(lines)
 
-# %% ../nbs/19a_classlists.ipynb #581cf35c
+# %% ../nbs/19a_classlists.ipynb #d3b8264d
 _certain = set('background bg bgd bkg bkgd backgroundclass hintergrund fondo sfondo fundo '
     'achtergrond bakgrund arriereplan фон 背景 배경'.split())
-_empty = set('void unlabeled unlabelled unlabel unannotated notlabeled nolabel unclassified'.split())
+_empty = {*'void unlabeled unlabelled unlabel unannotated notlabeled nolabel unclassified'.split()}
 _rest = set('other others none nothing null rest'.split())
 _ignored = set('ignore ignored ignorelabel dontcare'.split())
 

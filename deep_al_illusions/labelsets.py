@@ -100,7 +100,7 @@ def _own_class_each(used, void):
     if void: said,classes[255] = f'{said}, and 255 is void',255
     return Choice(classes, [str(k) for k in used], None if used[0] else 0, (said,))
 
-# %% ../nbs/19b_labelsets.ipynb #12d07757
+# %% ../nbs/19b_labelsets.ipynb #3407256a
 def from_numbers(
     total:dict, # Pixels of each number, in 0..255
 )->Choice:
@@ -109,7 +109,7 @@ def from_numbers(
     if used==[0] and void:
         said = 'label maps hold 0 and 255 alone, so 255 is taken for the class of the object'
         return Choice({0: 0, 255: 1}, ['0','255'], 0, (said,))
-    if len(used)<2: raise InputError(f'one class only; label maps hold {listed(total)}; 255 is void')
+    if len(used)<2: raise InputError(f'one class only; maps hold {listed(total)}; 255 is void')
     names = [str(i) for i in range(used[-1]+1)]
     if used[0]==0 and 2*len(used)>len(names): return Choice(_usual, names, 0)
     if void and evenly([*total]): raise InputError(f'label maps hold {listed(total)}: 255 may be '
@@ -137,13 +137,13 @@ def _spread(total, n):
         fits = evenly(numbers) or numbers==[*range(1, n+1)]
         if len(numbers)==n and fits: return _in_order(numbers, total)
 
-# %% ../nbs/19b_labelsets.ipynb #e7ace4a3
+# %% ../nbs/19b_labelsets.ipynb #dc5e2d63
 def _misfit(total, used, n, file):
     "Raise an `InputError` where numbers and names do not go together"
     if used==[0] and 255 in total: raise InputError(f'label maps hold 0 and 255 alone, but {file} '
         f'names {n} classes; write number,name for each number that is a class')
-    if used==[*range(n+1)]: raise InputError(f'label maps hold {listed(used)}, one number more than '
-        f'{file} has names; put a line background, or ignore, before the first')
+    if used==[*range(n+1)]: raise InputError(f'label maps hold {listed(used)}, one number more '
+        f'than {file} has names; put a line background, or ignore, before the first')
     if n in (len(used), len(total)): raise InputError(f'label maps hold {listed(total)}, not '
         f'0..{n-1}; which is which? write number,name in each line of {file}')
 
@@ -161,7 +161,7 @@ def from_names(
     if not choice: _misfit(total, used, n, listing.file)
     return choice or as_they_are
 
-# %% ../nbs/19b_labelsets.ipynb #aa63910e
+# %% ../nbs/19b_labelsets.ipynb #0abcca47
 _nothing = {-1, 65535, 2**31-1, 2**32-1} # Void, in more than 8 bits
 
 def _with_void(total):
@@ -182,7 +182,7 @@ def narrowed(
         said = 'numbers in label maps are 257 times 0..255, and were divided by 257'
         return {k: k//257 for k in total},(said,)
     raise InputError(f'label maps hold {listed(total)}; classes are 0..254, and 255 is void. Are '
-        'they numbers of objects, or of a longer list? write number,name of each class into classes.txt')
+        'they numbers of objects, or of a longer list? write number,name of each into classes.txt')
 
 # %% ../nbs/19b_labelsets.ipynb #3368036b
 def instances(
@@ -230,7 +230,7 @@ def _from_voc(total, listing):
     said = 'label maps have the colours of PASCAL VOC'
     return choice._replace(classes=classes, said=(said, *choice.said))
 
-# %% ../nbs/19b_labelsets.ipynb #181ee7ac
+# %% ../nbs/19b_labelsets.ipynb #324312c1
 def _from_table(total, listing):
     "Colours that stand in the list of classes"
     table = listing.colours
@@ -239,7 +239,7 @@ def _from_table(total, listing):
     share = sum(total[k] for k in missing)/sum(total.values())
     names = listed(missing, 'colour')
     if missing: raise InputError(f'{listing.file} does not list the colours {names} of label maps '
-        f'({share:.1%} of the pixels); add a line name,r,g,b for each, called ignore where it is void')
+        f'({share:.1%} of the pixels); add a line name,r,g,b for each; ignore is void')
     return Choice(table, [])
 
 def _no_table(total):
@@ -329,9 +329,9 @@ def _first_is_black(maps, listing):
     raise InputError(f'in the palette of the label maps black is {black[0]} and 0 is '
         f'#{pairs[0]:06x}; which is the background? name the classes in classes.txt beside them')
 
-# %% ../nbs/19b_labelsets.ipynb #bd7b6d30
-_wayout = '''they were saved as JPEG, resized with interpolation or drawn with soft edges on the way;
-    export them again as PNG without that (nearest neighbour where they are resized)'''
+# %% ../nbs/19b_labelsets.ipynb #12e3c1d5
+_wayout = '''they were saved as JPEG, resized with interpolation or drawn with soft edges on the
+    way; export them again as PNG without that (nearest neighbour where they are resized)'''
 
 def _sampled(maps, files, by):
     "Keys of the eight maps with the most of them"
@@ -364,7 +364,7 @@ def _choice(maps, files, by, why, listing):
     if by=='number': return _by_number(maps, total, listing)
     return from_colours(total, listing, exact='convert' not in why)
 
-# %% ../nbs/19b_labelsets.ipynb #ad7f519a
+# %% ../nbs/19b_labelsets.ipynb #9290b09f
 class Agreed(NamedTuple):
     "What the label maps of a set mean"
     reading:Reading
@@ -377,7 +377,7 @@ def agreed(
     files, # Their paths, in which noise is looked for
     listing:ClassList=None,
 )->Agreed:
-    "Which class each number or colour of a set of label maps is, or an `InputError` with the way out"
+    "Which class each number or colour of a set is, or an `InputError` with the way out"
     by,why = key_kind(maps, listing, files)
     try: choice = _choice(maps, files, by, why, listing)
     except InputError as e: raise InputError(f'{why}: {e}' if why else str(e)) from None

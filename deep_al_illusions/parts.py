@@ -78,7 +78,7 @@ def _some_clips(clips, least):
         n += sizes[c]
     return sorted(held)
 
-# %% ../nbs/19c_parts.ipynb #412bc1d0
+# %% ../nbs/19c_parts.ipynb #ac990434
 def split(
     pairs, # List of (photograph, label map)
     root:Path, # Folder of the photographs
@@ -91,8 +91,9 @@ def split(
         return sorted(order[least:]),sorted(order[:least])
     held = _some_clips(clips, least)
     parts = [[o for o in pairs if (clips[o[0]] in held)==test] for test in (False, True)]
-    warn(f'{name}: the photographs are frames of {len({*clips.values()})} clips, so whole clips are '
-        f'for testing: {", ".join(held[:8])} ({len(parts[1])} of {len(pairs)})')
+    n = len({*clips.values()})
+    warn(f'{name}: the photographs are frames of {n} clips, so whole clips are for testing: '
+        f'{", ".join(held[:8])} ({len(parts[1])} of {len(pairs)})')
     return tuple(map(sorted, parts))
 
 # %% ../nbs/19c_parts.ipynb #d911d19e

@@ -152,8 +152,8 @@ def _in_range(t, part, y, n):
     c,what = _counts(y),f'{part} label maps'
     wrong,void = c[:,n:255].any(1),c[:,255]==c.sum(1)
     greatest = n+c[wrong.argmax(),n:255].argmax()
-    if wrong.any(): raise InputError(f'{t.name}: {wrong.sum()} of {len(c)} {what} have a class out of '
-        f'range, {_first(y, wrong)} with class {greatest}; there are 0..{n-1}, and 255 for void')
+    if wrong.any(): raise InputError(f'{t.name}: {wrong.sum()} of {len(c)} {what} have a class out '
+        f'of range, {_first(y, wrong)} with class {greatest}; there are 0..{n-1}, and 255 for void')
     if void.all(): raise InputError(f'{t.name}: all {what} are void (255) alone')
     alone = f'{void.sum()} of {len(c)} {what} are void (255) alone'
     if void.any(): warn(f'{t.name}: {alone}, {_first(y, void)}')
@@ -344,7 +344,8 @@ def _class_counts(c:Counted, reading):
 
 def _files(part:Looked, reading, size, how):
     "`Images` of the photographs and of the label maps of a part"
-    x,y = Images([o for o,_ in part.pairs], size, how=how),Images([o for _,o in part.pairs], size, reading)
+    x = Images([o for o,_ in part.pairs], size, how=how)
+    y = Images([o for _,o in part.pairs], size, reading)
     x.sizes = y.sizes = [_short(o.size, size) for o in part.photos]
     y.counts = np.stack([_class_counts(c, reading) for c in part.maps])
     shown = [] if how==Shown() else [astuple(how)]
@@ -356,7 +357,8 @@ def _files(part:Looked, reading, size, how):
 def _without_copies(name, train, test, options):
     "The parts, copies said or dropped"
     paths = [o for part in (train, test) for o,_ in part.pairs]
-    keys = same_picture(paths, [o.key for part in (train, test) for o in part.photos], options.shown)
+    keys = [o.key for part in (train, test) for o in part.photos]
+    keys = same_picture(paths, keys, options.shown)
     n = len(train.pairs)
     stay,tested = check_copies(name, keys[:n], keys[n:], train.digests, options.copies)
     return train.only(stay),test.only(tested)
@@ -369,7 +371,8 @@ def _disjoint(name, train, test):
     for part,pairs in ('train', train),('test', test):
         if not pairs: raise InputError(f'{name}: no {part} images')
     twice = sorted({a for a,_ in train}&{a for a,_ in test})
-    if twice: raise InputError(f'{name}: {len(twice)} images are in both train and test, first {twice[0]}')
+    told = f'{len(twice)} images are in both train and test'
+    if twice: raise InputError(f'{name}: {told}, first {twice[0]}')
 
 def _set(name, train, test, listing, options):
     "Both parts, looked at, and what their label maps mean"
@@ -447,7 +450,8 @@ def voc(name='voc', options=Options()):
         if not p.exists(): raise InputError(f'{name}: no {p}; {where}')
     def pairs(part, file, labels):
         ids = [Path(o.split()[0]).stem for o in file.read_text().splitlines() if o.strip()]
-        return _all_there(name, part, [(root/'JPEGImages'/f'{o}.jpg', labels/f'{o}.png') for o in ids])
+        found = [(root/'JPEGImages'/f'{o}.jpg', labels/f'{o}.png') for o in ids]
+        return _all_there(name, part, found)
     train,test = pairs('train', lists/'train_aug.txt', aug),pairs('test', lists/'val.txt', own)
     return _segment(name, train, test, _listing(_voc_classes), size, options, background=0,
         mean=[o/255 for o in _imagenet], std=[1/255]*3)
@@ -496,8 +500,8 @@ def _say_background(t, listing):
     if ground is not None: return
     counts = sum(_counts(y).sum(0)[:len(t.classes)] for y in (t.y_train, t.y_test))
     most,share = t.classes[counts.argmax()],counts.max()/counts.sum()
-    warn(f'{t.name}: no class is a background, so all of every image is drawn and charged; {most} has '
-        f'{share:.0%} of the pixels: if nobody draws it, call it background in classes.txt')
+    warn(f'{t.name}: no class is a background, so all of every image is drawn and charged; {most} '
+        f'has {share:.0%} of the pixels: if nobody draws it, call it background in classes.txt')
 
 # %% ../nbs/20_segdata.ipynb #5520deb6
 def _check_photographs(t):
@@ -505,7 +509,8 @@ def _check_photographs(t):
     def some(x, n):
         ids = np.linspace(0, len(x)-1, min(len(x), n)).round().astype(int)
         flat = [x[i].reshape(3, -1) for i in ids]
-        return torch.stack([o[:,torch.linspace(0, o.shape[1]-1, 256).long()] for o in flat])[...,None]
+        at = [torch.linspace(0, o.shape[1]-1, 256).long() for o in flat]
+        return torch.stack([o[:,k] for o,k in zip(flat, at)])[...,None]
     check_pixels(t.name, some(t.x_train, 500), some(t.x_test, 64))
 
 # %% ../nbs/20_segdata.ipynb #7d82c7c8
