@@ -20,12 +20,6 @@ def _in_the_way():
         for o in sorted(names):
             if o[-3:]=='.py' and o[:-3] in taken: yield os.path.abspath(os.path.join(folder, o))
 
-def _said_who():
-    "Say which package answers a command, where `PYTHONPATH` decides about it"
-    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    named = [os.path.abspath(o) for o in os.environ.get('PYTHONPATH', '').split(os.pathsep) if o]
-    if here in named: print(f'note: PYTHONPATH names this package: version {__version__} in {here}', file=sys.stderr)
-
 def _begin():
     "What must come before torch is loaded"
     _rest_between_operations()
@@ -38,6 +32,5 @@ def _begin():
         if command[:4]!='dal-': raise ImportError(why)
         print(f'{command}: {why}', file=sys.stderr)
         sys.exit(2)
-    if command[:4]=='dal-': _said_who()
 
 _begin()

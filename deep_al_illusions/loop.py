@@ -84,7 +84,7 @@ def check(self:Task, spec:Spec):
 def first_set(self:Task, spec:Spec, generator)->Pool: return first_set(self.y_train.cpu(), spec.initial, len(self.classes), generator)
 
 # %% ../nbs/09_loop.ipynb #7e5a90c2
-_words = dict(RandomCrop='crop', RandomFlip='flip', Cutout='cutout', ZeroCrop='crop')
+_words = dict(RandomCrop='crop', RandomFlip='flip', Cutout='cutout')
 
 def chain_in_words(chain)->str: # A `Chain`
     return ', '.join(_words.get(type(f).__name__, type(f).__name__) for f in chain) or 'as they are'
@@ -94,7 +94,8 @@ def views_in_words(self:Task, spec:Spec)->str:
     "What a training does to the images that it shows"
     told = f'labelled images: {chain_in_words(self.augmentation(spec))}'
     if spec.ssl=='none': return told
-    weak,strong = (chain_in_words(augments[o](self)) for o in ('weak', 'strong'))
+    recipe = recipe_of(self, spec)
+    weak,strong = (chain_in_words(chain(o, self, recipe)) for o in ('weak', 'strong'))
     return f'{told}; unlabelled: {weak}, and {strong}'
 
 def views_said(task, spec)->str: # Empty where images are shown as they are
@@ -395,8 +396,7 @@ def _same_files(spec, was):
 def own_strategy(spec:Spec)->dict: # Empty for a strategy of this package
     "Fingerprint of the code of a strategy that is not this package's"
     told = fingerprint(strategy(spec.strategy, kind_of(spec.task)))
-    package = len(told)==1 and told[0].startswith('deep_al_illusions.')
-    return {} if package else dict(strategy=digest(told))
+    return {} if is_ours(told) else dict(strategy=digest(told))
 
 def handed_back(spec:Spec, folder:Path)->dict: # Its provenance
     "A finished run on the same data; another number of threads is mentioned"

@@ -18,6 +18,7 @@ from IPython.display import display
 
 from .core import *
 from .data import load_task
+from .options import option_names
 from .presets import *
 from .stats import *
 
@@ -273,12 +274,10 @@ def show(
     table(name, numbers, [*dict.fromkeys(df.run)] if df is not None and 'run' in df else [])
 
 # %% ../nbs/32_plots.ipynb #b4349c91
-_of_data = 'breaks range matte copies'.split()
-
 def task_of(df): # `Task`
     "The data set of a study, or `None` where it is not on this machine as it was"
     row = df.iloc[0]
-    given = {k: row[k] for k in _of_data if isinstance(row.get(k), str)}
+    given = {k: row[k] for k in option_names if isinstance(row.get(k), str)}
     try: t = load_task(row.task, **given)
     except InputError as e: return print(f'note: {e}')
     return t if t.digest==df.data.iloc[0] else print(f'note: {t.name} has changed since it was run, so its images are not shown')

@@ -458,7 +458,7 @@ def own_code(
     used = dict(augment=augments.get(spec.augment), ssl=regimes.get(spec.ssl), model=models.get(family))
     used |= {o: extras.get(o) for o in extra}
     told = {k: fingerprint(f) for k,f in used.items() if f is not None and not isinstance(f, str)}
-    return {k: o for k,o in told.items() if not (len(o)==1 and o[0].startswith('deep_al_illusions.'))}
+    return {k: o for k,o in told.items() if not is_ours(o)}
 
 @patch
 def reads(self:Task, spec:Spec)->list: return [] # What else a training of this kind of task depends on

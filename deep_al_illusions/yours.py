@@ -24,7 +24,7 @@ from .core import InputError
 from .data import Task,found,sized
 from .decode import check_range,picture
 from .layouts import files_in,folders_in,kind_of_file,parts_of,plain,sorted_out
-from .options import Options,merged,options_in
+from .options import Options,merged,option_names,options_in
 
 # %% ../nbs/01a_yours.ipynb #fd7d1b47
 def _histogram(x): # 256 shares of the values of N x 3 x H x W
@@ -66,13 +66,16 @@ def _torn(keys, y): # Digests that come with different labels
         if label.setdefault(k, c)!=c: torn.add(k)
     return torn
 
-def without_copies(keys, y, others=())->Tensor: # Positions that stay
-    "The first of each picture, but none with different labels, and none that is among others"
-    seen,stay = {*others}|_torn(keys, y),[]
+def without_copies(
+    keys, # N, equal for copies
+    others=(), # Keys that must not occur
+)->list: # Positions that stay
+    "The first of each key, and none of others"
+    seen,stay = {*others},[]
     for i,k in enumerate(keys):
         if k not in seen: stay.append(i)
         seen.add(k)
-    return torch.tensor(stay, dtype=torch.int64)
+    return stay
 
 # %% ../nbs/01a_yours.ipynb #d23d2bf3
 def copies_in_words(name, train, test, y)->list: # Of lines
@@ -99,7 +102,8 @@ def checked_for_copies(name, parts, options)->tuple: # The four arrays
     if options.copies!='drop':
         for o in copies_in_words(name, train, test, y): warn(o)
         return parts
-    stay,stays = without_copies(train, y, test),without_copies(test, ys)
+    stay = without_copies(train, {*test}|_torn(train, y))
+    stays = without_copies(test, _torn(test, ys))
     gone = len(x)-len(stay),len(xs)-len(stays)
     if not len(stay): raise InputError(f'{name}: without copies no picture of the pool is left')
     if any(gone): warn(f'{name}: copies are left out: {gone[0]} of {len(x)} in the pool, {gone[1]} of {len(xs)} in test')
@@ -136,7 +140,7 @@ def task_of(
 
 # %% ../nbs/01a_yours.ipynb #0b5336dd
 _bad_zip = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
-_keys,_settings = ['x_train', 'y_train', 'x_test', 'y_test'],['breaks', 'range', 'matte', 'copies']
+_keys = ['x_train', 'y_train', 'x_test', 'y_test']
 
 def _arrays(path, name)->dict:
     "The arrays of an archive by name"
@@ -154,7 +158,7 @@ def _needed(d, name)->dict:
         near = get_close_matches(missing[0], [k for k in d if k not in _keys], 1, .5)
         hint = f'; is {near[0]} meant?' if near else ''
         raise InputError(f'{name}: no {", ".join(missing)} in the archive; it needs {", ".join(_keys)}{hint}')
-    more = [k for k in d if k not in [*_keys, 'classes', *_settings]]
+    more = [k for k in d if k not in [*_keys, 'classes', *option_names]]
     if more: warn(f'{name}: not read of the archive: {", ".join(more)}')
     return d
 
@@ -173,7 +177,7 @@ def npz(
     "A task from the arrays in `npz:FILE`"
     path = found(name.partition(':')[2], 'npz')
     d = _needed(_arrays(path, name), name)
-    own = {k: d[k].tolist() for k in _settings if k in d}
+    own = {k: d[k].tolist() for k in option_names if k in d}
     options,seen = merged(own, options, path),[]
     _turned_round(d, name)
     x,xs = (images_of(d[k], f'{name}: {k}', options.shown, seen) for k in ('x_train', 'x_test'))
