@@ -686,6 +686,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'deep_al_illusions/layouts.py'),
                                            'deep_al_illusions.layouts.around': ('layouts.html#around', 'deep_al_illusions/layouts.py'),
                                            'deep_al_illusions.layouts.bare': ('layouts.html#bare', 'deep_al_illusions/layouts.py'),
+                                           'deep_al_illusions.layouts.each_of': ('layouts.html#each_of', 'deep_al_illusions/layouts.py'),
                                            'deep_al_illusions.layouts.files_in': ('layouts.html#files_in', 'deep_al_illusions/layouts.py'),
                                            'deep_al_illusions.layouts.folders_in': ( 'layouts.html#folders_in',
                                                                                      'deep_al_illusions/layouts.py'),

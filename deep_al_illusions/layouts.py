@@ -4,14 +4,17 @@
 
 # %% auto #0
 __all__ = ['plain', 'junk', 'files_in', 'kind_of_file', 'sorted_out', 'pictures_in', 'part_of', 'folders_in', 'parts_of', 'keyed',
-           'marks', 'bare', 'matches', 'paired', 'around', 'split_folders']
+           'marks', 'bare', 'matches', 'paired', 'around', 'split_folders', 'each_of']
 
 # %% ../nbs/00b_layouts.ipynb #9fdd66d3
 import os,re,unicodedata
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from warnings import warn
+
+from tqdm import tqdm
 
 from .core import InputError
 
@@ -264,3 +267,21 @@ def split_folders(
     elif both[0]['train'].parent!=images:
         warn(f'{name}: trained on {both[0]["train"]}, tested on {both[0][there[1]]}')
     return dict(train=(both[0]['train'], both[1]['train']), test=(both[0][there[1]], both[1][there[1]]))
+
+# %% ../nbs/00b_layouts.ipynb #67750cc3
+_at_a_time = 32 # Files that a thread takes
+
+def each_of(
+    f, # Called with one item
+    items, # List
+    what:str=None, # Shown beside the progress bar; without it there is none
+)->list: # Results, in the order of the items
+    "A function of each item, in a thread for each core"
+    def some(i): return [f(o) for o in items[i:i+_at_a_time]]
+    silent = None if what else True
+    with ThreadPoolExecutor(os.cpu_count()) as ex,tqdm(total=len(items), desc=what, disable=silent, leave=False) as bar:
+        res = []
+        for part in ex.map(some, range(0, len(items), _at_a_time)):
+            res += part
+            bar.update(len(part))
+    return res

@@ -8,7 +8,6 @@ __all__ = ['n_shapes', 'n_textures', 'palette', 'confusion', 'ious', 'miou', 'Im
 
 # %% ../nbs/20_segdata.ipynb #519b4d49
 import hashlib,io,random,tarfile,threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple,dataclass
 from functools import cache
 from pathlib import Path
@@ -19,7 +18,6 @@ import numpy as np, torch
 from fastcore.basics import patch
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from .classlists import ClassList,find_classes
 from .core import *
@@ -28,7 +26,7 @@ from .data import found,pair_of,sized
 from .decode import Shown,check_range,picture,unreadable,way_up
 from .labelmaps import Counted,Reading,count_map,keys_of,read_map
 from .labelsets import agreed
-from .layouts import paired,split_folders
+from .layouts import each_of,paired,split_folders
 from .options import Options,options_in
 from .parts import check_copies,key_of,lacking,same_picture,split
 from .train import *
@@ -332,9 +330,7 @@ def _pair(pair, how, seen, name):
 
 def _look(name, part, pairs, how, seen):
     "Decode and check every photograph and label map of a part once"
-    with ThreadPoolExecutor() as ex:
-        each = ex.map(lambda o: _pair(o, how, seen, name), pairs)
-        found = [*tqdm(each, part, len(pairs), disable=None, leave=False)]
+    found = each_of(lambda o: _pair(o, how, seen, name), pairs, part)
     return Looked(pairs, *map(list, zip(*found)))
 
 # %% ../nbs/20_segdata.ipynb #acf99286
@@ -394,8 +390,7 @@ def _as_tensors(t):
     made = t.pixels() # Of the files
     for k in 'x_train y_train x_test y_test'.split():
         o = getattr(t, k)
-        with ThreadPoolExecutor() as ex: all_ = [*ex.map(o.__getitem__, range(len(o)))]
-        setattr(t, k, torch.stack(all_))
+        setattr(t, k, torch.stack(each_of(o.__getitem__, range(len(o)))))
     t._remember(made)
 
 def _segment(name, train, test, listing=None, size=None, options=Options(), background=None, **kw):

@@ -8,7 +8,6 @@ __all__ = ['check_pixels', 'digests', 'without_copies', 'copies_in_words', 'chec
 
 # %% ../nbs/01a_yours.ipynb #11a3200b
 import hashlib,zipfile,zlib
-from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -17,13 +16,12 @@ from warnings import warn
 import numpy as np, torch
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from .arrays import images_of,labels_of
 from .core import InputError
 from .data import Task,found,sized
 from .decode import check_range,picture
-from .layouts import files_in,folders_in,kind_of_file,parts_of,plain,sorted_out
+from .layouts import each_of,files_in,folders_in,kind_of_file,parts_of,plain,sorted_out
 from .options import Options,merged,option_names,options_in
 
 # %% ../nbs/01a_yours.ipynb #fd7d1b47
@@ -244,10 +242,9 @@ def _read(files, size, options, name, seen, what)->Tensor: # N x 3 x H x W, uint
     def look(path):
         try: a = picture(path, options.shown, seen)
         except InputError as e: raise InputError(f'{name}: {e}') from None
-        if size is None: return a
+        if size is None or a.shape[:2]==(size, size): return a
         return np.asarray(Image.fromarray(a).resize((size, size), Image.Resampling.BILINEAR))
-    with ThreadPoolExecutor() as ex:
-        x = [*tqdm(ex.map(look, files), what, len(files), disable=None, leave=False)]
+    x = each_of(look, files, what)
     for p,a in zip(files, x):
         if a.shape!=x[0].shape:
             raise InputError(f'{name}: {p} is {a.shape[:2]}, others {x[0].shape[:2]}; '
