@@ -20,7 +20,7 @@ from PIL import Image,ImageDraw,ImageFont
 from torch import Tensor
 
 from .core import *
-from .layouts import around,files_in,junk
+from .layouts import around,files_in,junk,kind_of_file
 from .options import Options,asked
 
 # %% ../nbs/01_data.ipynb #e4060a08
@@ -286,6 +286,12 @@ def to(self:Task, device:str):
 # %% ../nbs/01_data.ipynb #adc42388
 def _beside(folder): return [o for o in folder.parent.iterdir() if o.is_file() and not junk(o.name)]
 
+def _said_above(folder): # Lists of classes and settings of a set whose parts are outside: train/images
+    return [o for o in _beside(folder.parent) if kind_of_file(o)=='text']
+
+def _read_for(part): # What a folder of photographs or of label maps is read with
+    return [part, *_beside(part), *_said_above(part)]
+
 _in_files = 'npz folder masks camvid voc'.split()
 
 def files_of(name:str)->list: # Of paths; empty where nothing is known of them
@@ -297,8 +303,8 @@ def files_of(name:str)->list: # Of paths; empty where nothing is known of them
     elif kind=='npz': roots = [found(path, kind)]
     elif kind=='masks':
         pair = pair_of(sized(name)[0], kind)
-        roots = [*pair, *(q for p in pair for o in around(p).values() for q in [o, *_beside(o)])]
-        roots += [q for p in pair for q in _beside(p)]
+        parts = [*pair, *(o for p in pair for o in around(p).values())]
+        roots = [q for o in parts for q in _read_for(o)]
     else: roots = [found(sized(name)[0], kind)]
     return sorted({p for r in roots for p in ([r] if r.is_file() else files_in(r) if r.is_dir() else [])})
 

@@ -1,14 +1,16 @@
 "One thing changed at a time: it changes the key of a training, or provably cannot change the training"
-import warnings
+import sys,warnings
 from dataclasses import fields, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np, pytest, torch
+from PIL import Image
 
 from deep_al_illusions.augment import Chain, RandomFlip, augments
 from deep_al_illusions.clicks import Convention, conventions, outlines
 from deep_al_illusions.core import InputError, Spec
-from deep_al_illusions.data import Task, accuracy, tasks
+from deep_al_illusions.data import Task, accuracy, files_of, load_task, tasks
 from deep_al_illusions.loop import run
 import deep_al_illusions.regions # chkstyle: ignore
 from deep_al_illusions.segdata import SegTask, miou, scene
@@ -208,3 +210,56 @@ def test_a_strategy_of_ones_own_is_compared_by_its_code(tmp_path, monkeypatch):
     def first(outs, pool, generator): return Order(torch.arange(len(pool.unl)).flip(0))
     register('own_first')(first)
     with pytest.raises(InputError, match='strategy own_first has changed'): run(s, tmp_path, say=silent)
+
+# What a task is read from
+
+def put_picture(path, seed, ink=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    a = np.random.default_rng(seed).integers(0, 256, (20, 20, 3))
+    if ink is not None:
+        a = np.full((20, 20), 1-ink)
+        a[4:14,5:15] = ink
+    Image.fromarray(a.astype(np.uint8)).save(path)
+
+def as_classes(d):
+    for k in range(16):
+        part = 'train' if k<8 else 'test'
+        put_picture(d/f'elsewhere/{part}/{"ab"[k%2]}/{k}.png', k)
+    (d/'set').mkdir()
+    for part in 'train','test': (d/'set'/part).symlink_to(d/'elsewhere'/part)
+    (d/'set/dataset.yaml').write_text('breaks: flip\n')
+    return f'folder:{d}/set'
+
+def as_maps(d, part='.', first=0):
+    for k in range(first, first+8):
+        put_picture(d/part/f'images/{k}.png', k)
+        put_picture(d/part/f'labels/{k}.png', k, k%2)
+    (d/'dataset.yaml').write_text('breaks: flip\n')
+    return f'masks:{d/part}/images,{d/part}/labels'
+
+def with_a_list(d, where):
+    name = as_maps(d)
+    (d/where).write_text('background\nthing\n')
+    return name
+
+def with_parts_outside(d):
+    as_maps(d, 'valid', 8)
+    (d/'data.yaml').write_text('names: [background, thing]\n')
+    return as_maps(d, 'train')
+
+layouts = dict(classes=as_classes, maps=as_maps, outside=with_parts_outside, beside=partial(with_a_list, where='classes.txt'),
+    inside=partial(with_a_list, where='labels/classes.txt'))
+watched = dict(on=False, paths=set())
+sys.addaudithook(lambda event, args: watched['paths'].add(str(args[0])) if watched['on'] and event=='open' else None)
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize('layout', layouts)
+def test_what_is_read_is_stamped(layout, tmp_path, monkeypatch):
+    name = layouts[layout](tmp_path)
+    watched['paths'].clear()
+    with monkeypatch.context() as m:
+        m.setitem(watched, 'on', True)
+        load_task(name)
+    read = {Path(o).resolve() for o in watched['paths']}
+    files = {o for o in read if o.is_relative_to(tmp_path) and o.is_file()}
+    assert len(files)>16 and files<={o.resolve() for o in files_of(name)}

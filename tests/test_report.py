@@ -75,7 +75,7 @@ def test_a_part_that_fails_is_marked(few, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as e: dal_report([str(few), '--out', str(tmp_path/'r.html')])
     page,err = (tmp_path/'r.html').read_text(),capsys.readouterr().err
     assert e.value.code==1 and 'failed: 68_selection: ' in err and 'division by zero' in err
-    assert 'This part failed: division by zero' in page and 'Where the numbers come from' in page
+    assert 'This part failed: ZeroDivisionError: division by zero' in page and 'Where the numbers come from' in page
 
 def execute_of():
     import deep_al_illusions.report as r
