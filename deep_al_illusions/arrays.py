@@ -127,10 +127,22 @@ def by_position(yt, ys, names, what)->tuple: # Positions of train, of test
     if low==1 and high==n:
         warn(f'{what}: the labels are 1..{n} for {n} classes, so they are counted from 1')
         return yt-1,ys-1
+    if low==1 and high<n:
+        raise InputError(f'{what}: labels {low}..{high} for {n} classes: counted from 0 nothing is {names[0]}, counted '
+            f'from 1 nothing is {names[high]}; leave the class that does not occur out of classes, or write names as labels')
     for part,y in ('train', yt),('test', ys):
         if y.min()<0 or y.max()>=n:
             raise InputError(f'{what}: {part} labels out of range: {y.min()}..{y.max()} for {n} classes (0..{n-1})')
     return yt,ys
+
+def _named_by_number(yt, ys, names, what)->bool:
+    "Are labels the numbers that classes are called by? An `InputError` where they may also be places in the list"
+    used = {str(o) for o in (*yt.tolist(), *ys.tolist())}
+    if not used<={*names}: return False
+    places = [str(i) for i in range(len(names))]
+    if names==places or {*names}!={*places}: return names!=places
+    raise InputError(f'{what}: classes are {_listed(names)}; is label 0 the class called 0 or the first one, {names[0]}? '
+        'write the names as labels, or sort classes')
 
 def by_name(yt, ys, names, what)->tuple: # Positions of train, of test
     "Labels that are names in a list of classes"
@@ -164,6 +176,7 @@ def labels_of(
     if names is None or yt.dtype.kind!='U': _only_in_test(yt, ys, what)
     if names is None: yt,ys,names = by_value(yt, ys, what)
     elif yt.dtype.kind=='U': yt,ys = by_name(yt, ys, names, what)
+    elif _named_by_number(yt, ys, names, what): yt,ys = by_name(yt.astype(str), ys.astype(str), names, what)
     else: yt,ys = by_position(yt, ys, names, what)
     return _tensor(yt),_tensor(ys),names
 

@@ -206,11 +206,17 @@ def cifar100(name='cifar100'):
     return _cifar(name, _torchvision(CIFAR100, settings().data_root))
 
 # %% ../nbs/01_data.ipynb #51aeef1f
+def _places(path):
+    "Where a file or folder may be"
+    try:
+        shown = Path(path).expanduser()
+        return [o for o in (shown, settings().data_root/shown) if o.exists()]
+    except (OSError, RuntimeError): return [] # No such user, or longer than names can be
+
 def found(path:str, kind:str)->Path:
     "The file or folder that a task names, here or in `data_root`"
-    shown = Path(path.removeprefix('file://')).expanduser()
-    for p in (shown, settings().data_root/shown):
-        if p.exists(): return p
+    path = path.removeprefix('file://')
+    for p in _places(path): return p
     hint = ''
     if '$' in path: hint = '; variables such as $HOME are for the shell: leave the quotes out'
     elif '\\' in path: hint = '; write the path with /'
@@ -229,7 +235,7 @@ def sized(
     if int(size)<8: raise InputError(f'{name}: images must be at least 8 x 8')
     return path,int(size)
 
-def _exists(path): return any((o/Path(path).expanduser()).exists() for o in (Path('.'), settings().data_root))
+def _exists(path): return bool(_places(path))
 
 def pair_of(path:str, kind:str)->tuple: # Two paths
     "The two folders of `FIRST,SECOND`, which may have commas in their names"

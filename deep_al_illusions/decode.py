@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['unreadable', 'turned', 'way_up', 'upright', 'Shown', 'rescaled', 'span', 'in_words', 'eight_bits', 'check_range',
-           'over', 'frames', 'picture']
+           'over', 'guess', 'greatest', 'frames', 'picture']
 
 # %% ../nbs/00a_decode.ipynb #0fc42ccc
-import io
+import io,re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +67,9 @@ def span(v)->tuple: # Least and greatest, as Python numbers
     "The range of values that an array holds"
     return v.min().item(),v.max().item()
 
-def in_words(low, high)->str: return f'{low:.6g}..{high:.6g}'
+def _shown(v): return str(v) if isinstance(v, int) else f'{v:.6g}' # A Python number
+
+def in_words(low, high, between='..')->str: return f'{_shown(low)}{between}{_shown(high)}'
 
 def eight_bits(
     v, # Array of integers or floats
@@ -84,7 +86,7 @@ def eight_bits(
     if low<0 or high>white:
         kind = 'floats are taken in 0..1' if white==1 else 'integers are taken in 0..65535'
         raise InputError(f'{what} holds {in_words(low, high)}, while {kind}; '
-            f'say what is black and what is white: range={low:.6g},{high:.6g}')
+            f'say what is black and what is white: range={in_words(low, high, ",")}')
     seen.append((low, high, white))
     return rescaled(v, 0, white)
 
@@ -98,7 +100,7 @@ def check_range(
         low = min(o[0] for o in seen if o[2]==white)
         high = max(o[1] for o in seen if o[2]==white)
         if high-low>=white/4: continue
-        way_out = f'say what is black and what is white: range={low:.6g},{high:.6g}'
+        way_out = f'say what is black and what is white: range={in_words(low, high, ",")}'
         if low==high: way_out = 'is it the right file?'
         raise InputError(f'{name}: the pictures fill {in_words(low, high)} of 0..{white} and would be '
             f'nearly of one shade; {way_out}')
@@ -121,7 +123,7 @@ _guises = ((b'version https://git-lfs', 'a pointer of Git LFS; fetch the file it
     (b'<!DOCTYPE', 'a web page; download the picture itself'), (b'<html', 'a web page; download the picture itself'),
     (b'%PDF', 'PDF; save its pages as PNG'), (b'\x00\x05\x16\x07', 'a note of macOS, no picture; delete it'))
 
-def _guess(data:bytes)->str:
+def guess(data:bytes)->str:
     "What a file is that Pillow cannot read, in words"
     if not data.strip(b'\0 \r\n'): return 'the file is empty'
     for head,what in _guises:
@@ -131,23 +133,64 @@ def _guess(data:bytes)->str:
     return 'it is no picture, or not whole'
 
 # %% ../nbs/00a_decode.ipynb #6de61bab
-unreadable = (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, IndexError,
-    OverflowError, MemoryError, Image.DecompressionBombError)
+unreadable = Exception # Decoders raise anything for a damaged file: OSError, SyntaxError, cv2.error, …
 
 def _brief(e): return ' '.join(str(e).split())[:100]
 
+_tiff = b'II*\0',b'MM\0*',b'II+\0',b'MM\0+'
+
 def _deep(data:bytes, im)->bool:
     "Does the file hold colours of more than 8 bits, which Pillow cuts, or does Pillow not read it?"
-    if data[:4] in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'):
+    if data[:4] in _tiff:
         return im is None or im.mode in ('RGB', 'RGBA', 'RGBX', 'CMYK') and max(im.tag_v2.get(258, (8,)))>8
     return data[:8]==b'\x89PNG\r\n\x1a\n' and data[24]==16 and data[25] in (2, 4, 6)
 
 def _by_opencv(data:bytes, path):
     "H x W, H x W x 3 or x 4 of the stored numbers, red first"
     import cv2
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     a = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if a is None or a.ndim==3 and a.shape[2] not in (3, 4): return None
     return a if a.ndim==2 else a[...,[2,1,0,3][:a.shape[2]]]
+
+# %% ../nbs/00a_decode.ipynb #ceb75301
+def _tags(data, im)->dict: # Empty where it is no TIFF
+    "The tags of a TIFF by their numbers, whether Pillow could open it or not"
+    if data[:4] not in _tiff: return {}
+    if im is not None: return getattr(im, 'tag_v2', {})
+    import tifffile
+    with tifffile.TiffFile(io.BytesIO(data)) as f: return {o.code: o.value for o in f.pages[0].tags}
+
+def _first(tags, number, usual):
+    "The first value of a tag"
+    v = tags.get(number, usual)
+    return int(v[0] if isinstance(v, tuple) else v)
+
+def greatest(
+    data:bytes, # Of a file
+): # Value of white in a PGM or PPM, `None` in other files
+    "The greatest value that a file of the PNM family can hold, as it says itself"
+    if data[:2] not in (b'P2', b'P3', b'P5', b'P6'): return None
+    words = re.sub(rb'#[^\r\n]*', b' ', data[:4096]).split(None, 4)
+    return int(words[3]) if len(words)>3 and words[3].isdigit() else None
+
+# %% ../nbs/00a_decode.ipynb #c7d36ffa
+def _of_tiff(tags):
+    "Why a TIFF would not look as in a viewer, or nothing"
+    bits,samples,scheme,more = (_first(tags, *o) for o in ((258, 1), (277, 1), (262, 2), (338, 0)))
+    if bits==8 and _first(tags, 339, 1)==2: return 'holds bytes with a sign'
+    if scheme==0 and bits>8: return f'says that 0 is white, which is not followed for {bits} bits'
+    if scheme in (0, 1) and samples>1 and (samples, more) not in ((2, 1), (2, 2)):
+        return f'has {samples} channels without saying that they are colours'
+    if bits>8 and samples>1 and _first(tags, 284, 1)==2: return 'keeps its channels one after another'
+    if bits>8 and samples==4 and more==1: return 'has colours that its alpha channel was multiplied into'
+
+def _unlike(data, tags, how):
+    "Why a file would not look as in a viewer, or as its range says; or nothing"
+    if tags: return _of_tiff(tags)
+    white = greatest(data)
+    usual = (255, 65535) if data[:2] in (b'P2', b'P5') else (255,)
+    if how.range and white and white not in usual: return f'holds 0..{white}, which is scaled before a range is applied'
 
 # %% ../nbs/00a_decode.ipynb #0d82eae6
 _films = 'GIF PNG WEBP AVIF TIFF FLI DCX MPEG'.split()
@@ -175,32 +218,40 @@ def _by_profile(im):
 
 _see_through = 'RGBA LA PA RGBa La'.split()
 
+def _deep_grey(im, how, seen, path):
+    "H x W, uint8, of a loaded picture of 16 bits, 32 bits or floats"
+    a,clear = np.asarray(im),im.info.get('transparency')
+    unsigned = im.mode=='I' and im.format=='TIFF' and _first(im.tag_v2, 339, 1)!=2
+    v8 = eight_bits(a.view(np.uint32) if unsigned else a, how, seen, path)
+    return v8 if clear is None else np.where(a==clear, _mattes[how.matte or 'white'], v8).astype(np.uint8)
+
 def _shades(im, how, seen, path):
     "H x W x 3, uint8, of a loaded PIL image"
-    if im.mode[0] in 'IF': return eight_bits(np.asarray(im), how, seen, path)[...,None].repeat(3, 2)
+    if im.mode[0] in 'IF': return _deep_grey(im, how, seen, path)[...,None].repeat(3, 2)
     if im.mode in _see_through or 'transparency' in im.info:
-        a = over(np.asarray(im.convert('RGBA')), how.matte)
-    elif im.mode in ('CMYK', 'LAB'): a = np.asarray(_by_profile(im))
+        a = np.asarray(im.convert('RGBA'))
+        if how.range: a = np.concatenate([rescaled(a[...,:3], *how.range), a[...,3:]], 2)
+        return over(a, how.matte)
+    if im.mode in ('CMYK', 'LAB'): a = np.asarray(_by_profile(im))
     else: a = np.asarray(im if im.mode=='RGB' else im.convert('RGB'))
     return rescaled(a, *how.range) if how.range else a
 
 # %% ../nbs/00a_decode.ipynb #9a67ebcc
-def _coloured(v, how, seen, path):
-    "H x W x 3, uint8, of the numbers that OpenCV has read"
+def _coloured(v, how, seen, path, alpha):
+    "H x W x 3, uint8, of the numbers that OpenCV has read; is a fourth channel `alpha`?"
     if v.ndim==2: v = v[...,None].repeat(3, 2)
     if v.dtype==np.uint8: v8 = rescaled(v[...,:3], *how.range) if how.range else v[...,:3]
     else: v8 = eight_bits(v[...,:3], how, seen, path)
-    if v.shape[2]==3: return v8
+    if v.shape[2]==3 or not alpha: return v8
     opaque = 1 if v.dtype.kind=='f' else np.iinfo(v.dtype).max
-    alpha = rescaled(v[...,3:], 0, opaque)
-    return over(np.concatenate([v8, alpha], 2), how.matte)
+    return over(np.concatenate([v8, rescaled(v[...,3:], 0, opaque)], 2), how.matte)
 
 def _opened(data, path):
     "A PIL image, not loaded yet, or `None` where OpenCV may know better"
     try: im = Image.open(io.BytesIO(data))
     except unreadable as e:
         if _deep(data, None): return None
-        raise InputError(f'{path} cannot be read: {_guess(data)}') from None
+        raise InputError(f'{path} cannot be read: {guess(data)}') from None
     n = frames(im)
     if n>1: raise InputError(f'{path} has {n} frames; save each as a picture of its own, or leave one')
     return im
@@ -217,12 +268,16 @@ def picture(
     try:
         data = Path(source).read_bytes() if data is None else data
         im = _opened(data, path)
-        way = 1 if im is None else way_up(im)
+        tags = _tags(data, im)
+        if why := _unlike(data, tags, how): raise InputError(f'{path} {why}; save it as PNG')
         if not _deep(data, im):
             im.load()
             return np.ascontiguousarray(turned(_shades(im, how, seen, path), way_up(im)))
         v = _by_opencv(data, path)
-        if v is not None: return np.ascontiguousarray(turned(_coloured(v, how, seen, path), way))
+        way = 1 if tags else way_up(im) # OpenCV turns TIFF, and no PNG
+        alpha = not tags or _first(tags, 338, 0)==2
+        if v is not None: return np.ascontiguousarray(turned(_coloured(v, how, seen, path, alpha), way))
     except InputError: raise
     except unreadable as e: raise InputError(f'{path} cannot be read: {_brief(e)}') from None
-    raise InputError(f'{path} cannot be read: a TIFF of a kind that Pillow and OpenCV do not know; save it as PNG')
+    raise InputError(f'{path} cannot be read: it is not whole, or of a kind that Pillow and OpenCV do not know; '
+        'save it as PNG of 8 bits')

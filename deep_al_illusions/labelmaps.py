@@ -14,10 +14,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image,UnidentifiedImageError
 
-from .core import InputError
-from .decode import frames,unreadable,upright
+from .core import InputError,in_one_line
+from .decode import frames,greatest,guess,unreadable,upright
 
 # %% ../nbs/19_labelmaps.ipynb #d602fe63
 class Stored(NamedTuple):
@@ -61,10 +61,12 @@ _wanted = 'store one class index a pixel, as 8-bit grey or palette'
 def _refused(im, data, raw):
     "Why a label map cannot be read, or nothing"
     kind,n = _loses(im, data),frames(im)
+    scaled = greatest(data) not in (None, 255, 65535)
     upside_down = im.mode in ('1', 'L') and 'I' in raw.partition(';')[2]
     if kind: return f'is {kind}, in which classes bleed into one another; export label maps as PNG'
     if n>1: return f'has {n} frames; store one map a file'
     if upside_down: return 'says that 0 is white; its numbers may be upside down; store it as PNG'
+    if scaled: return f'holds 0..{greatest(data)}, which readers scale to 0..255; store it as PNG'
     if im.mode in ('RGB', 'RGBA') and ';16' in raw: return f'has 16 bits a channel; {_wanted}'
 
 # %% ../nbs/19_labelmaps.ipynb #425a0bd8
@@ -115,8 +117,10 @@ def _opened(data, path, name):
             if why := _refused(im, data, raw): raise Refusal(why)
             im.load()
             yield _opaque(upright(im)),raw
+    except InputError: raise
     except Refusal as e: raise InputError(f'{name}: label map {path} {e}') from None
-    except unreadable as e: raise InputError(f'{name}: {path} cannot be read: {e}') from None
+    except UnidentifiedImageError: raise InputError(f'{name}: {path} cannot be read: {guess(data)}') from None
+    except unreadable as e: raise InputError(f'{name}: {path} cannot be read: {in_one_line(e)}') from None
 
 def read_map(
     data:bytes, # Of a file

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['voc_colours', 'totals', 'listed', 'areas', 'Noise', 'noise_of', 'Choice', 'evenly', 'from_numbers', 'from_names',
-           'narrowed', 'instances', 'from_colours', 'palette_pairs', 'why_by_colour', 'key_kind', 'Agreed', 'agreed']
+           'narrowed', 'instances', 'from_colours', 'palette_pairs', 'why_by_colour', 'why_by_grey', 'key_kind',
+           'Agreed', 'agreed']
 
 # %% ../nbs/19b_labelsets.ipynb #67b62735
 from collections import Counter
@@ -117,13 +118,16 @@ def from_numbers(
     return _own_class_each(used, void)
 
 # %% ../nbs/19b_labelsets.ipynb #2502a4e1
+_nothing = {-1, 65535, 2**31-1, 2**32-1} # Void, in more than 8 bits
+
 def _stated(total, listing):
     "Numbers that stand in the list of classes"
-    missing = [k for k in total if k not in listing.numbers and k!=255]
+    void = {k: 255 for k in total if k in _nothing}
+    missing = [k for k in total if k not in {255: 255}|void|listing.numbers]
     share = sum(total[k] for k in missing)/sum(total.values())
     if missing: raise InputError(f'{listing.file} does not list {listed(missing)} ({share:.1%} of '
         'the pixels); add a line number,name for each, called ignore where it is void')
-    return Choice({255: 255}|listing.numbers, [])
+    return Choice({255: 255}|void|listing.numbers, [])
 
 def _in_order(numbers, total):
     "The choice where numbers are the named classes in their order"
@@ -162,8 +166,6 @@ def from_names(
     return choice or as_they_are
 
 # %% ../nbs/19b_labelsets.ipynb #0abcca47
-_nothing = {-1, 65535, 2**31-1, 2**32-1} # Void, in more than 8 bits
-
 def _with_void(total):
     "Numbers of classes, and one that more than 8 bits have for void; or nothing"
     void = [k for k in total if k in _nothing]
@@ -194,6 +196,22 @@ def instances(
     whole = all(k==[*range(1, len(k)+1)] for k in found)
     return len(found)>=10 and whole and len({len(k) for k in found})>=4
 
+# %% ../nbs/19b_labelsets.ipynb #be27b447
+_says_which = 'export all maps in one form, or write number,name of each number into classes.txt (255,ignore if it is void)'
+
+def _one_form(maps, small, few):
+    "Raise an `InputError` where 255 seems to be an object and not void"
+    found = [{small[k] for k in keys_of(c, c.keys, 'number').tolist()} for c in maps]
+    numbered = sum(bool(o-{0, 255}) for o in found)
+    binary = sum(o=={0, 255} for o in found)
+    if binary and numbered and not any(255 in o and o-{0, 255} for o in found):
+        raise InputError(f'{binary} of {len(maps)} label maps hold 0 and 255 alone, and {numbered} other numbers '
+            f'without 255; is 255 an object or void? {_says_which}')
+    others = sum(n for k,n in few.items() if k not in (0, 255))
+    if numbered and 50*others<few.get(255, 0):
+        raise InputError(f'label maps hold {listed(few)}, and 255 has {few[255]/others:.0f} times the pixels of all '
+            f'numbers above 0; is it an object or void? {_says_which}')
+
 # %% ../nbs/19b_labelsets.ipynb #c387e9af
 def _no_objects(maps, few, listing):
     "Raise an `InputError` where numbers are those of objects"
@@ -206,11 +224,12 @@ def _no_objects(maps, few, listing):
 def _by_number(maps, total, listing):
     "The choice for numbers, of any size"
     wide = any(not 0<=k<256 for k in total)
-    if wide and listing and listing.stated: return _stated(total, listing)
+    if wide and listing and listing.stated and {*total}<={*listing.numbers}|_nothing|{255}: return _stated(total, listing)
     small,said = narrowed(total)
     few = Counter()
     for k,n in total.items(): few[small[k]] += n
     few = dict(sorted(few.items()))
+    if not listing or 255 not in listing.numbers: _one_form(maps, small, few)
     _no_objects(maps, few, listing)
     choice = from_names(few, listing) if listing else from_numbers(few)
     if not wide: return choice
@@ -220,6 +239,7 @@ def _by_number(maps, total, listing):
 # %% ../nbs/19b_labelsets.ipynb #3695f1f9
 def _voc_colour(i): return sum((i>>3*j+c&1)<<23-8*c-j for j in range(8) for c in range(3))
 
+_voc_void = _voc_colour(255)
 voc_colours = {_voc_colour(i): i for i in [*range(21), 255]} # Index of each packed colour
 
 def _from_voc(total, listing):
@@ -233,8 +253,7 @@ def _from_voc(total, listing):
 # %% ../nbs/19b_labelsets.ipynb #324312c1
 def _from_table(total, listing):
     "Colours that stand in the list of classes"
-    table = listing.colours
-    if {*table}<={*voc_colours}: table = {_voc_colour(255): 255}|table
+    table = {_voc_void: 255}|listing.colours if _voc_void in total else listing.colours
     missing = sorted((k for k in total if k not in table), key=lambda k: -total[k])
     share = sum(total[k] for k in missing)/sum(total.values())
     names = listed(missing, 'colour')
@@ -257,9 +276,10 @@ def from_colours(
 )->Choice:
     "Classes of colour-coded label maps"
     if listing and listing.colours: return _from_table(total, listing)
-    if {*total}<={*voc_colours} and len(total)>1: return _from_voc(total, listing)
     names = len(listing.names) if listing else 2
-    if not exact or len(total)!=2 or 0 not in total or names!=2: _no_table(total)
+    binary = exact and len(total)==2 and 0 in total and names==2
+    if not binary and {*total}<={*voc_colours} and len(total)>1: return _from_voc(total, listing)
+    if not binary: _no_table(total)
     said = f'label maps hold {listed(total, "colour")}; black is taken for the background'
     return Choice({0: 0, max(total): 1}, ['black', f'#{max(total):06x}'], 0, (said,))
 
@@ -297,12 +317,26 @@ def why_by_colour(
     if len({*index})<len(index): return 'an index has other colours in other files'
     table,numbers = (listing.colours, listing.numbers) if listing else ({}, {})
     voc = colours<={*voc_colours} and any(voc_colours[c]!=i for i,c in pairs)
-    known = colours<={*table} and any(numbers.get(i)!=table[c] for i,c in pairs)
+    drawn = [(i, c) for i,c in pairs if i!=255]
+    known = {c for _,c in drawn}<={*table} and any(numbers.get(i)!=table[c] for i,c in drawn)
     if voc: return 'their colours are those of PASCAL VOC, in another order'
     return f'their colours are those of {listing.file}, in another order' if known else ''
 
 # %% ../nbs/19b_labelsets.ipynb #a8d0930b
 def _coloured(c): return c.kind=='colour' and not (c.keys%packed([1,1,1])==0).all()
+
+def why_by_grey(
+    maps, # List of `Counted`, without colours
+    listing=None,
+): # Text; empty where numbers are classes
+    "Why numbers are colours: all are greys of the list of classes, which gives them to other classes"
+    if not listing or not listing.colours or any(c.kind=='palette' for c in maps): return ''
+    used = [*totals(maps)]
+    meant = [listing.colours.get(k*packed([1,1,1])) for k in used]
+    as_numbers = [listing.numbers.get(k) for k in used]
+    by_list = listing.stated and None not in as_numbers
+    if None in meant or by_list or meant==as_numbers: return ''
+    return f'all their numbers are greys of {listing.file}'
 
 def key_kind(
     maps, # List of `Counted`
@@ -312,7 +346,9 @@ def key_kind(
     "What is read in the maps of a set"
     palettes = [c for c in maps if c.kind=='palette']
     why = why_by_colour(palettes, listing) if palettes else ''
-    if not why and not any(map(_coloured, maps)): return 'number',''
+    if not why and not any(map(_coloured, maps)):
+        grey = why_by_grey(maps, listing)
+        return ('colour', grey) if grey else ('number', '')
     other = [i for i,c in enumerate(maps) if c.kind!='number']
     n,first = len(maps)-len(other),f' (first {files[other[0]].name})' if len(files) else ''
     if n: raise InputError(f'{n} of {len(maps)} label maps hold numbers, the others{first} '

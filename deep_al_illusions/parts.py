@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from .core import InputError,digest
-from .decode import Shown,picture
+from .decode import Shown,picture,unreadable
+from .layouts import each_of
 from .yours import without_copies
 
 # %% ../nbs/19c_parts.ipynb #3d45598d
@@ -67,7 +68,7 @@ def _films(pairs, root):
     clips = clips_of(files)
     try:
         if len(files)<len(pairs) or not clips or not alike(files, clips): return {}
-    except (OSError, ValueError): return {} # Files are checked, and named, later
+    except unreadable: return {} # Files are checked, and named, later
     return {files[o]: c for o,c in clips.items()}
 
 def _some_clips(clips, least):
@@ -89,6 +90,7 @@ def split(
     least,clips = max(1, len(pairs)//5),_films(pairs, root)
     if not clips:
         order = sorted(pairs, key=lambda o: digest(o[1].stem))
+        warn(f'{name}: no train and test in {root}, so {least} of {len(pairs)} photographs, by their names, are for testing')
         return sorted(order[least:]),sorted(order[:least])
     held = _some_clips(clips, least)
     parts = [[o for o in pairs if (clips[o[0]] in held)==test] for test in (False, True)]
@@ -99,12 +101,17 @@ def split(
 
 # %% ../nbs/19c_parts.ipynb #d911d19e
 def key_of(
-    data:bytes, # Of the file
-    a=None, # H x W x 3, where it was decoded
+    a, # H x W x 3 of the photograph, or of a small version
+    size=None, # Height and width of the photograph of which `a` is a small version
 )->tuple:
     "What copies of a photograph have in common"
-    if a is None: return ('file', hashlib.blake2b(data, digest_size=8).hexdigest())
-    return ('pixels', a.shape, zlib.crc32(np.ascontiguousarray(a[::7])))
+    if size is None: return 'pixels',a.shape[:2],zlib.crc32(np.ascontiguousarray(a[::7]))
+    return 'small',tuple(size),zlib.crc32(np.ascontiguousarray(a))
+
+def _across(keys)->set: # Of sizes
+    "Sizes that photographs of both kinds of keys have"
+    of = lambda kind: {size for k,size,_ in keys if k==kind}
+    return of('pixels')&of('small')
 
 def same_picture(
     paths, # N photographs
@@ -112,12 +119,13 @@ def same_picture(
     how:Shown=Shown(),
 )->list: # N keys, equal for equal pictures alone
     "Keys of photographs, checked where several share one"
-    often = Counter(keys)
-    def sure(path, key):
-        if often[key]<2 or key[0]=='file': return key
+    often,across = Counter(keys),_across({*keys})
+    def sure(o):
+        path,key = o
+        if often[key]<2 and key[1] not in across: return key
         a = picture(path, how)
-        return 'pixels',a.shape,hashlib.blake2b(a, digest_size=8).hexdigest()
-    return [sure(*o) for o in zip(paths, keys)]
+        return 'whole',a.shape[:2],hashlib.blake2b(a, digest_size=8).hexdigest()
+    return each_of(sure, [*zip(paths, keys)])
 
 # %% ../nbs/19c_parts.ipynb #f2cfc0dc
 def _say_copies(name, train, test, maps):

@@ -282,24 +282,24 @@ class Photo(NamedTuple):
     digest:str # Of the file
     key:tuple  # What copies have in common
 
-def _size_of_jpeg(data):
-    "Height and width as a viewer shows it, and a look at every byte"
+def _small_jpeg(data):
+    "Height and width as a viewer shows it, and a small version, for which every byte is looked at"
     with Image.open(io.BytesIO(data)) as im:
         size = im.size if way_up(im)>4 else im.size[::-1]
         im.draft('RGB', (1, 1))
         im.load()
-    return size
+        return size,np.asarray(im)
 
 # %% ../nbs/20_segdata.ipynb #ca942e21
 def _photo(path, how, seen, name):
     "Decode a photograph once; an `InputError` names the task and the file"
     try:
         data = path.read_bytes()
-        a = None if data[:3]==b'\xff\xd8\xff' else picture(path, how, seen)
-        size = _size_of_jpeg(data) if a is None else a.shape[:2]
+        jpeg = data[:3]==b'\xff\xd8\xff'
+        size,a = _small_jpeg(data) if jpeg else (None, picture(path, how, seen))
     except InputError as e: raise InputError(f'{name}: {e}') from None
     except unreadable as e: raise InputError(f'{name}: {path} cannot be read: {e}') from None
-    return Photo(size, hashlib.blake2b(data, digest_size=8).hexdigest(), key_of(data, a))
+    return Photo(size or a.shape[:2], hashlib.blake2b(data, digest_size=8).hexdigest(), key_of(a, size))
 
 # %% ../nbs/20_segdata.ipynb #1d453bd8
 class Looked(NamedTuple):

@@ -21,7 +21,7 @@ from .arrays import images_of,labels_of
 from .core import InputError
 from .data import Task,found,sized
 from .decode import check_range,picture
-from .layouts import each_of,files_in,folders_in,kind_of_file,parts_of,plain,sorted_out
+from .layouts import each_of,files_in,folders_in,kind_of_file,no_maps,parts_named,parts_of,plain,sorted_out
 from .options import Options,merged,option_names,options_in
 
 # %% ../nbs/01a_yours.ipynb #fd7d1b47
@@ -113,13 +113,14 @@ def _without_test(name, classes, y, ys):
     n = len(classes)
     have,tested = y.bincount(minlength=n)>0,ys.bincount(minlength=n)>0
     def of(mask): return [c for c,o in zip(classes, mask.tolist()) if o]
-    never,untaught = of(have&~tested),of(tested&~have)
+    never,untaught,nowhere = of(have&~tested),of(tested&~have),of(~have&~tested)
     some = lambda names: ', '.join(names[:8])+(', …' if len(names)>8 else '')
     if untaught:
         raise InputError(f'{name}: train has no picture of {some(untaught)}, which test has; add some, or remove the class')
     if never:
         warn(f'{name}: test has no picture of {len(never)} of the {n} classes ({some(never)}); '
             'the score is over the others')
+    if nowhere: warn(f'{name}: no picture anywhere is of {len(nowhere)} of the {n} classes ({some(nowhere)})')
 
 def task_of(
     name:str, # As in `Spec.task`
@@ -203,6 +204,7 @@ def pictures_of(part:Path, folders:dict, name:str)->list: # Of (file, position o
     "The pictures of a part, class by class"
     each = {c: files_in(o) for c,o in folders.items()}
     good = {*sorted_out([p for o in each.values() for p in o], part, name)}
+    no_maps(good, part, name)
     _loose(part, name)
     return [(p, i) for i,files in enumerate(each.values()) for p in files if p in good]
 
@@ -272,6 +274,13 @@ def _filled(y, classes, name):
     for c,n in zip(classes, counts.tolist()):
         if not n: raise InputError(f'{name}: class {c} has no training images; remove the folder or fill it')
 
+def _parts(root):
+    "The parts of a folder; a class that is called like one, beside others, is none"
+    parts = parts_of(root)
+    beside = [o for o in folders_in(root) if o not in parts.values()]
+    def flat(o): return not folders_in(o) and any(kind_of_file(p)=='picture' for p in files_in(o))
+    return {} if len(parts)==1 and len(beside)>1 and all(map(flat, [*beside, *parts.values()])) else parts
+
 def folder(
     name:str, # folder:FOLDER or folder:FOLDER@SIZE
     options:Options=Options(), # Given with the run
@@ -280,7 +289,7 @@ def folder(
     path,size = sized(name)
     root = found(path, 'folder')
     if not root.is_dir(): raise InputError(f'{name}: {root} is a file; give a folder, or npz:FILE')
-    options,parts,seen = options_in([root], options),parts_of(root),[]
+    options,parts,seen = options_in([root], options),_parts(root),[]
     read = partial(_read, size=size, options=options, name=name, seen=seen)
     if not parts: return _unsplit(root, options, name, read, seen)
     if 'train' not in parts: raise _expected(root, name)
@@ -301,6 +310,9 @@ def _unsplit(root, options, name, read, seen):
     "The task of a folder of classes without parts"
     classes = classes_in(root, name)
     if len(classes)<2: raise _expected(root, name)
+    if len(parts_named(classes))>1:
+        raise InputError(f'{name}: {" and ".join([*classes][:4])} look like parts of a set and no classes; '
+            'call them train and test')
     files,y = _listed(root, classes, name)
     _filled(y, [*classes], name)
     x = read(files, what='pictures')
