@@ -262,6 +262,9 @@ def _from_table(total, listing):
     return Choice(table, [])
 
 def _no_table(total):
+    if len(total)>1000:
+        raise InputError(f'label maps hold {len(total)} different colours, as photographs do; are the two folders the '
+            'wrong way round? the task is masks:IMAGES,LABELS')
     common = sorted(total, key=lambda k: -total[k])
     rgb = ['NAME,'+','.join(map(str, unpacked(k).tolist())) for k in common[:2]]
     raise InputError(f'label maps are colour-coded, with {len(total)} colours '

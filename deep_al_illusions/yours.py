@@ -265,7 +265,9 @@ def _split(x, y)->Tensor: # Which are for testing
 # %% ../nbs/01a_yours.ipynb #5c7b1fa6
 def _listed(part, folders, name): # Files and positions of classes
     files = pictures_of(part, folders, name)
-    if not files: raise InputError(f'{name}: no images below {part}')
+    loose = sum(kind_of_file(p)=='picture' for p in files_in(part, deep=False))
+    hint = f'; its {loose} pictures are in no class, and a score needs their labels: {part.name}/<class>/*' if loose else ''
+    if not files: raise InputError(f'{name}: no images below {part} in folders of classes{hint}')
     return [p for p,_ in files],torch.tensor([i for _,i in files])
 
 def _filled(y, classes, name):

@@ -244,3 +244,14 @@ def test_labels_that_may_count_from_0_or_from_1(tmp_path):
 @pytest.mark.parametrize('path', ['~nobody-of-that-name/x', 'x'*5000])
 def test_paths_that_cannot_be(path):
     with pytest.raises(InputError, match='no such file or folder'): load_task(f'folder:{path}')
+
+def test_folders_the_wrong_way_round(tmp_path):
+    name = label_set(tmp_path/'a', three)
+    with pytest.raises(InputError, match='wrong way round'): loaded(','.join(['masks:'+name.partition(',')[2], name.partition(',')[0][6:]]))
+
+def test_pictures_for_testing_that_are_in_no_class(tmp_path):
+    for k,c in enumerate('ab'):
+        photographs(tmp_path/'train'/c, range(10*k, 10*k+5))
+        (tmp_path/'test'/c).mkdir(parents=True)
+    photographs(tmp_path/'test', range(50, 57))
+    with pytest.raises(InputError, match='its 7 pictures are in no class'): loaded(f'folder:{tmp_path}')
