@@ -731,6 +731,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                            'deep_al_illusions.layouts.keyed': ('layouts.html#keyed', 'deep_al_illusions/layouts.py'),
                                            'deep_al_illusions.layouts.kind_of_file': ( 'layouts.html#kind_of_file',
                                                                                        'deep_al_illusions/layouts.py'),
+                                           'deep_al_illusions.layouts.loose_in': ('layouts.html#loose_in', 'deep_al_illusions/layouts.py'),
                                            'deep_al_illusions.layouts.marks': ('layouts.html#marks', 'deep_al_illusions/layouts.py'),
                                            'deep_al_illusions.layouts.matches': ('layouts.html#matches', 'deep_al_illusions/layouts.py'),
                                            'deep_al_illusions.layouts.no_maps': ('layouts.html#no_maps', 'deep_al_illusions/layouts.py'),

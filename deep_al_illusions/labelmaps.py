@@ -61,12 +61,12 @@ _wanted = 'store one class index a pixel, as 8-bit grey or palette'
 def _refused(im, data, raw):
     "Why a label map cannot be read, or nothing"
     kind,n = _loses(im, data),frames(im)
-    scaled = greatest(data) not in (None, 255, 65535)
+    white = greatest(data)
     upside_down = im.mode in ('1', 'L') and 'I' in raw.partition(';')[2]
     if kind: return f'is {kind}, in which classes bleed into one another; export label maps as PNG'
     if n>1: return f'has {n} frames; store one map a file'
     if upside_down: return 'says that 0 is white; its numbers may be upside down; store it as PNG'
-    if scaled: return f'holds 0..{greatest(data)}, which readers scale to 0..255; store it as PNG'
+    if white not in (None, 255, 65535): return f'holds 0..{white}, which readers scale to 0..255; store it as PNG'
     if im.mode in ('RGB', 'RGBA') and ';16' in raw: return f'has 16 bits a channel; {_wanted}'
 
 # %% ../nbs/19_labelmaps.ipynb #425a0bd8

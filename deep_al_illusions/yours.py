@@ -21,7 +21,7 @@ from .arrays import images_of,labels_of
 from .core import InputError
 from .data import Task,found,sized
 from .decode import check_range,picture
-from .layouts import each_of,files_in,folders_in,kind_of_file,no_maps,parts_named,parts_of,plain,sorted_out
+from .layouts import each_of,files_in,folders_in,kind_of_file,loose_in,no_maps,parts_named,parts_of,plain,sorted_out
 from .options import Options,merged,option_names,options_in
 
 # %% ../nbs/01a_yours.ipynb #fd7d1b47
@@ -197,14 +197,15 @@ def classes_in(part:Path, name:str)->dict: # Name -> folder
 
 def _loose(part, name):
     "Say how many pictures of a part are in no class"
-    n = sum(kind_of_file(p)=='picture' for p in files_in(part, deep=False))
+    n = loose_in(part)
     if n: warn(f'{name}: left out: {n} pictures directly in {part}, in no class')
 
 def pictures_of(part:Path, folders:dict, name:str)->list: # Of (file, position of its class)
     "The pictures of a part, class by class"
     each = {c: files_in(o) for c,o in folders.items()}
-    good = {*sorted_out([p for o in each.values() for p in o], part, name)}
-    no_maps(good, part, name)
+    pictures = sorted_out([p for o in each.values() for p in o], part, name)
+    no_maps(pictures, part, name)
+    good = {*pictures}
     _loose(part, name)
     return [(p, i) for i,files in enumerate(each.values()) for p in files if p in good]
 
@@ -265,9 +266,10 @@ def _split(x, y)->Tensor: # Which are for testing
 # %% ../nbs/01a_yours.ipynb #5c7b1fa6
 def _listed(part, folders, name): # Files and positions of classes
     files = pictures_of(part, folders, name)
-    loose = sum(kind_of_file(p)=='picture' for p in files_in(part, deep=False))
-    hint = f'; its {loose} pictures are in no class, and a score needs their labels: {part.name}/<class>/*' if loose else ''
-    if not files: raise InputError(f'{name}: no images below {part} in folders of classes{hint}')
+    if not files:
+        loose = loose_in(part)
+        hint = f'; its {loose} pictures are in no class, and a score needs their labels: {part.name}/<class>/*' if loose else ''
+        raise InputError(f'{name}: no images below {part} in folders of classes{hint}')
     return [p for p,_ in files],torch.tensor([i for _,i in files])
 
 def _filled(y, classes, name):
