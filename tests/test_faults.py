@@ -60,14 +60,31 @@ def below(pid, words):
         found += [k for k in next if words in all[k][1]]
     return found
 
-def holders(root):
-    "Runs whose lock files some process has open, by /proc"
+def locked_files():
+    "Device and inode of all files with an exclusive lock. Of a process that is being taken down, this is all that still shows it"
     res = set()
-    for f in Path('/proc').glob('[0-9]*/fd/*'):
+    for o in Path('/proc/locks').read_text().splitlines():
+        if ' FLOCK ' not in o or ' WRITE ' not in o: continue
+        major,minor,inode = o.split()[-3].split(':')
+        res.add((os.makedev(int(major, 16), int(minor, 16)), int(inode)))
+    return res
+
+def opened():
+    "Lock files that a thread of some process has open. The first thread of a process may have ended before the others"
+    res = set()
+    for f in Path('/proc').glob('[0-9]*/task/[0-9]*/fd/*'):
         try: p = Path(os.readlink(f))
         except OSError: continue
-        if p.name in ('.lock', '.sweep.lock') and p.parent.parent==root: res.add(p.parent.name)
+        if p.name in ('.lock', '.sweep.lock'): res.add(p)
     return res
+
+def holders(root):
+    "Runs that some process is at work on, by /proc"
+    locks,files = locked_files(),opened()
+    def is_held(p):
+        s = p.stat()
+        return p in files or (s.st_dev, s.st_ino) in locks
+    return {p.parent.name for o in ('.lock', '.sweep.lock') for p in root.glob(f'*/{o}') if is_held(p)}
 
 def is_true(root, specs):
     "Compare `status` with what the processes and files say, before and after it"
@@ -86,11 +103,18 @@ def wait(f, seconds=60):
         time.sleep(.05)
     return o
 
+def gone(pid):
+    "Is nothing left of a process but what its parent has still to read? Its locks are free then"
+    states = []
+    for o in Path(f'/proc/{pid}/task').glob('*/stat'):
+        try: states.append(o.read_text().rpartition(')')[2].split()[0])
+        except OSError: return not Path(f'/proc/{pid}').exists() # A thread that has just ended; look again
+    return {*states}<={'Z', 'X'} and len(states)<=1
+
 def kill(pid):
-    "Kill a process, and wait until it is dead and its locks are free"
+    "Kill a process, and wait until its locks are free"
     os.kill(pid, signal.SIGKILL)
-    wait(lambda: not processes().get(pid, (0, ''))[1])
-    time.sleep(.1)
+    wait(lambda: gone(pid))
 
 linux = pytest.mark.skipif(not Path('/proc/self/fd').exists(), reason='looks into /proc')
 
@@ -143,7 +167,7 @@ def test_ctrl_c_and_terminate_stop_it_cleanly(tmp_path, few):
         out,err = p.communicate(timeout=30)
         lines = [o for o in re.split(r'[\r\n]', err) if o.strip() and 'training' not in o]
         assert p.returncode==1 and lines==['dal-sweep: stopped; the same command goes on where it was'], (p.returncode, err)
-        wait(lambda: not {*left}&{k for k,(_,c) in processes().items() if c})
+        wait(lambda: all(map(gone, left)))
 
 @pytest.fixture
 def small_disk(tmp_path):
