@@ -1048,6 +1048,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                         'deep_al_illusions/regions.py'),
                                            'deep_al_illusions.regions.SegTask.views_in_words': ( 'regions.html#segtask.views_in_words',
                                                                                                  'deep_al_illusions/regions.py'),
+                                           'deep_al_illusions.regions._buys_something': ( 'regions.html#_buys_something',
+                                                                                          'deep_al_illusions/regions.py'),
                                            'deep_al_illusions.regions._outlines': ( 'regions.html#_outlines',
                                                                                     'deep_al_illusions/regions.py'),
                                            'deep_al_illusions.regions.aggregated': ( 'regions.html#aggregated',

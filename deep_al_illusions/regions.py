@@ -109,9 +109,21 @@ def check(self:SegTask, spec:Spec):
     if spec.ssl=='s4gan' and not spec.control:
         for what,side in ('crops', spec.crop),('images for d_score', self.outlines.shapes.min() if spec.strategy=='d_score' else 16):
             if side<16: raise InputError(f'ssl s4gan needs {what} of at least 16 pixels a side, not {side}')
-    for k,have,some in zip(('initial', 'per_cycle'), self.amounts(spec), (self.costs[:self.n_images], self.costs if spec.level=='polygon' else self.costs[:self.n_images])):
-        if have<some.min() and spec.last!='over':
-            raise InputError(f'{k} of {have:g} clicks is below the cheapest item, which costs {some.min():g}; raise it, or let the last purchase exceed it (last=over)')
+    if spec.last!='over': _buys_something(self, spec)
+
+def _buys_something(task, spec):
+    "Raise an `InputError` where the first set, or the purchase after it, has too little for any item"
+    def compare(name, have, costs, which):
+        if len(costs) and have<costs.min():
+            raise InputError(f'{name} of {have:g} clicks is below the cheapest {which}, which costs {costs.min():g}; raise it, or let the last purchase exceed it (last=over)')
+    (first,each),n = task.amounts(spec),task.n_images
+    compare('initial', first, task.costs[:n], 'item')
+    if not spec.cycles or first>task.total: return
+    whole = task.first_set(spec, generator(spec, 'first'))
+    left = whole.unl
+    of_bought = torch.isin(task.image_of[left], torch.tensor(whole.lbl))
+    for_sale = left<n if spec.level=='image' else (left>=n)&~of_bought
+    compare('per_cycle', each, task.costs[left[for_sale]], 'item that the first set leaves')
 
 # %% ../nbs/24_regions.ipynb #c7dea7b8
 class Labels:
