@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .core import InputError
 from .decode import Shown,eight_bits,over,rescaled,span
+from .layouts import plain
 
 # %% ../nbs/00c_arrays.ipynb #58a3cebc
 def _whole_numbers(a, how, seen, what):
@@ -50,6 +51,17 @@ def _axis(shape, what)->int: # 1 or 3
     else: hint = 'with sides of at least 8'
     raise InputError(f'{what} has shape {shape}; store images as N x H x W or N x H x W x 3, {hint}')
 
+def _laid_over(a, how, what): # N x H x W x 4 -> N x H x W x 3
+    "Images with transparency over what is behind them; a fourth channel that is no transparency is an error"
+    alpha = a[...,3]
+    between = ((alpha>0)&(alpha<255)).mean()
+    if between>.5:
+        raise InputError(f'{what} has four channels, and {between:.0%} of the fourth lie between 0 and 255, which is no '
+            'transparency (is it infrared?); keep three: a[..., :3], or a[:, :3] where channels come first')
+    clear = (alpha<255).mean()
+    if clear: warn(f'{what}: the fourth channel is taken for transparency; {clear:.0%} of the pixels are not opaque')
+    return over(a.reshape(-1, 1, 4), how.matte).reshape(*a.shape[:3], 3)
+
 def images_of(
     a, # N x H x W, N x H x W x C or N x C x H x W, with C of 1, 3 or 4
     what:str, # For errors: which array
@@ -58,17 +70,25 @@ def images_of(
 )->Tensor: # N x 3 x H x W, uint8
     "Images from an array"
     if a.ndim==2:
-        raise InputError(f'{what} has shape {a.shape}, one row an image; give the images their sides: '
-            'a.reshape(-1, HEIGHT, WIDTH)')
+        sides = '3, HEIGHT, WIDTH) or a.reshape(-1, HEIGHT, WIDTH, 3' if a.shape[1]%3==0 else 'HEIGHT, WIDTH'
+        raise InputError(f'{what} has shape {a.shape}, one row an image; give the images their sides: a.reshape(-1, {sides})')
     if a.ndim not in (3, 4):
         raise InputError(f'{what} has shape {a.shape}; store images as N x H x W or N x H x W x 3')
     if a.ndim==3: a = a[...,None]
     elif len(a) and _axis(a.shape, what)==1: a = a.transpose(0, 2, 3, 1)
     a = levels(a, how, [] if seen is None else seen, what)
-    if a.shape[3]==4: a = over(a.reshape(-1, 1, 4), how.matte).reshape(*a.shape[:3], 3)
+    if a.shape[3]==4: a = _laid_over(a, how, what)
     return torch.from_numpy(np.ascontiguousarray(a)).permute(0, 3, 1, 2).expand(-1, 3, -1, -1).contiguous()
 
 # %% ../nbs/00c_arrays.ipynb #2a95d426
+def _text(name): # Bytes or text
+    try: return name if isinstance(name, str) else name.decode()
+    except UnicodeDecodeError: return name.decode('latin-1')
+
+def _texts(a): # Of bytes or text
+    "Names in one spelling: blanks around them and Unicode's two forms make no second class"
+    return np.array([plain(_text(o)).strip() for o in a.tolist()])
+
 def flat_labels(
     a, # N, N x 1, 1 x N, or N x C with a single 1 a row; numbers, booleans or names
     n:int, # Images
@@ -82,7 +102,7 @@ def flat_labels(
     if a.dtype.kind not in 'biufUS' or not a.ndim or a.size!=max(a.shape):
         raise InputError(f'{what} is {a.dtype} of shape {a.shape}; store one integer an image')
     a = a.reshape(-1)
-    if a.dtype.kind=='S': return np.char.decode(a, 'utf-8', 'replace')
+    if a.dtype.kind in 'SU': return _texts(a)
     if a.dtype.kind=='b': return a.astype(np.int64)
     if a.dtype.kind=='f' and not (np.isfinite(a).all() and (a==np.rint(a)).all()):
         raise InputError(f'{what} is {a.dtype} with fractions; store one integer an image')
@@ -106,7 +126,7 @@ def _too_many(y, what):
             'store one integer an image, or merge classes')
 
 def _unlabelled(y, what):
-    if y.dtype.kind=='i' and (y<0).any():
+    if y.dtype.kind=='i' and (y<0).any() and {*y.tolist()}!={-1, 1}:
         raise InputError(f'{what}: {(y<0).sum()} of {len(y)} labels are below 0, out of range; the labels of the '
             'whole pool must be there, since they stand for the oracle: leave those images out')
 
@@ -154,7 +174,7 @@ def by_name(yt, ys, names, what)->tuple: # Positions of train, of test
 # %% ../nbs/00c_arrays.ipynb #1f771638
 def _class_names(classes, what):
     "A list of different names"
-    if classes.dtype.kind=='S': classes = np.char.decode(classes, 'utf-8', 'replace')
+    if classes.dtype.kind in 'SU' and classes.ndim==1: classes = _texts(classes)
     if classes.ndim!=1 or classes.dtype.kind not in 'iuU' or len(set(classes.tolist()))<len(classes):
         raise InputError(f'{what}: classes must be a list of different names, or of integers')
     return [str(o) for o in classes.tolist()]

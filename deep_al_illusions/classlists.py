@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['text_of', 'Entry', 'from_table', 'from_lines', 'from_data', 'entries_of', 'background_of', 'is_void', 'ClassList',
-           'class_list', 'lists_near', 'find_classes']
+           'class_list', 'lists_near', 'same_lists', 'find_classes']
 
 # %% ../nbs/19a_classlists.ipynb #22b50e01
-import csv,os,re
-from dataclasses import dataclass
+import csv,os,re,unicodedata
+from dataclasses import dataclass,replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -143,13 +143,17 @@ def _misfits(lines):
         one,other = lines[fits.index(True)],lines[fits.index(False)]
         raise InputError(f'the line {other!r} is not like the others, such as {one!r}; write number,name in each')
 
+_headers = set('class classes classname classnames name names label labels labelname labelnames category categories'.split())
+
+def _heads_names(line): return re.sub(r'[\W_]', '', line).lower() in _headers # Is the line above bare names none?
+
 def from_lines(lines)->list: # Of `Entry`
     "The classes in lines, of one form, below a header, or of names alone"
     if found := _fitting(lines): return found
     if len(lines)>1 and _is_header(lines[0]) and (found := _fitting(lines[1:])): return found
     _misfits(lines)
     if len(lines)==1: lines = re.split(r'[,;\t]', lines[0])
-    elif len(lines)>2 and _column(lines[0])=='name': lines = lines[1:]
+    elif len(lines)>2 and _heads_names(lines[0]): lines = lines[1:]
     return [Entry(o.strip(' \t"\',;')) for o in lines if o.strip()]
 
 # %% ../nbs/19a_classlists.ipynb #0764138b
@@ -196,11 +200,14 @@ def entries_of(
 # %% ../nbs/19a_classlists.ipynb #d3b8264d
 _certain = set('background bg bgd bkg bkgd backgroundclass hintergrund fondo sfondo fundo '
     'achtergrond bakgrund arriereplan фон 背景 배경'.split())
-_empty = {*'void unlabeled unlabelled unlabel unannotated notlabeled nolabel unclassified'.split()}
+_empty = set('void voidregion unlabeled unlabelled unlabeledarea unlabelledarea unlabel unannotated notlabeled nolabel unclassified'.split())
 _rest = set('other others none nothing null rest'.split())
-_ignored = set('ignore ignored ignorelabel dontcare'.split())
+_ignored = set('ignore ignored ignorelabel ignoreregion ignoredregion dontcare nodata invalid undefined'.split())
 
-def _letters(name): return re.sub(r'[\W_\d]', '', name).casefold()
+def _letters(name): # Without accents
+    apart = unicodedata.normalize('NFD', name)
+    whole = unicodedata.normalize('NFC', ''.join(o for o in apart if not unicodedata.combining(o)))
+    return re.sub(r'[\W_\d]', '', whole).casefold()
 
 # %% ../nbs/19a_classlists.ipynb #33e76ce5
 def background_of(
@@ -295,13 +302,20 @@ def lists_near(
 # %% ../nbs/19a_classlists.ipynb #a8730d09
 _perhaps = 'data.yaml data.yml meta.json labels.txt'.split()
 
+def _with_header(listing, entries, data):
+    "The list, with a word on a first line that was taken for a header of bare names"
+    first = text_of(data).strip().splitlines()[0].strip()
+    if not _heads_names(first) or any(e.name==first for e in entries): return listing
+    told = f'the first line of {listing.file}, {first!r}, is taken for a header'
+    return replace(listing, note=f'{told}; {listing.note}' if listing.note else told)
+
 def _read(file):
     "The list in a file, or `None`"
     try: data = file.read_bytes()
     except OSError as e: raise InputError(f'{file} cannot be read: {e}') from None
     try:
         entries = entries_of(data, file.suffix.lower())
-        return class_list(entries, file.name) if entries else None
+        return _with_header(class_list(entries, file.name), entries, data) if entries else None
     except InputError as e:
         if file.name in _perhaps: return None
         raise InputError(f'{e}' if file.name in str(e) else f'{file.name}: {e}') from None
@@ -312,6 +326,19 @@ def _best(found):
     return coloured[0] if coloured and not found[0].colours else found[0]
 
 # %% ../nbs/19a_classlists.ipynb #757dfad3
+def same_lists(
+    train:Path, test:Path, # Folders of the label maps of two parts
+):
+    "Raise an `InputError` where each part has a list of classes of its own, and they differ"
+    apart = [o for o in zip((train, train.parent), (test, test.parent)) if o[0]!=o[1]]
+    for a,b in apart:
+        for file in lists_near(a):
+            other = b/file.name
+            if file.parent!=a or not other.is_file(): continue
+            one,two = _read(file),_read(other)
+            if one and two and (one.names, one.numbers, one.colours)!=(two.names, two.numbers, two.colours):
+                raise InputError(f'{file} and {other} list the classes in another way; export both parts with one list')
+
 def find_classes(
     labels, # Folder of label maps
 )->tuple: # `ClassList` or `None`, and lines to be said

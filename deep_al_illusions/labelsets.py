@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['voc_colours', 'totals', 'listed', 'areas', 'Noise', 'noise_of', 'Choice', 'evenly', 'from_numbers', 'from_names',
-           'narrowed', 'instances', 'from_colours', 'palette_pairs', 'why_by_colour', 'why_by_grey', 'key_kind',
-           'Agreed', 'agreed']
+           'narrowed', 'lengths', 'from_colours', 'palette_pairs', 'why_by_colour', 'why_by_grey', 'key_kind', 'Agreed',
+           'agreed']
 
 # %% ../nbs/19b_labelsets.ipynb #67b62735
 from collections import Counter
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from .classlists import ClassList
+from .classlists import ClassList,is_void
 from .core import InputError
 from .labelmaps import Reading,keys_of,packed,plain,read_map,reading,unpacked
 
@@ -120,13 +120,26 @@ def from_numbers(
 # %% ../nbs/19b_labelsets.ipynb #2502a4e1
 _nothing = {-1, 65535, 2**31-1, 2**32-1} # Void, in more than 8 bits
 
+def _shifted(total, listing):
+    "Raise an `InputError` where 255 seems to be what the list gives another number"
+    if 255 in listing.numbers: return
+    whole,void = listing.file,'write 255,ignore into it as well if 255 is void'
+    if {*total}=={0, 255} and 1 in listing.numbers:
+        raise InputError(f'label maps hold 0 and 255 alone, while {whole} numbers 0 and 1; is 255 the class that it calls 1? write 255 for it, or {void}')
+    ground = None if listing.background is None else listing.names[listing.background]
+    first = listing.numbers.get(0)==listing.background is not None and is_void(ground, 'background')
+    if first and 0 in total and 255 in total and max(listing.numbers) not in total:
+        raise InputError(f'{whole} begins with 0 for {ground}, while label maps have 255 too and never {max(listing.numbers)}, as if they held '
+            f'one less than the list says (COCO-Stuff); number the classes as the maps do, without {ground}, or {void}')
+
 def _stated(total, listing):
     "Numbers that stand in the list of classes"
+    _shifted(total, listing)
     void = {k: 255 for k in total if k in _nothing}
     missing = [k for k in total if k not in {255: 255}|void|listing.numbers]
     share = sum(total[k] for k in missing)/sum(total.values())
     if missing: raise InputError(f'{listing.file} does not list {listed(missing)} ({share:.1%} of '
-        'the pixels); add a line number,name for each, called ignore where it is void')
+        'the pixels); add a line number,name for each, called background where nobody draws it, ignore where it is void')
     return Choice({255: 255}|void|listing.numbers, [])
 
 def _in_order(numbers, total):
@@ -187,14 +200,17 @@ def narrowed(
         'they numbers of objects, or of a longer list? write number,name of each into classes.txt')
 
 # %% ../nbs/19b_labelsets.ipynb #3368036b
-def instances(
-    maps, # List of `Counted`
-)->bool:
-    "Do the maps of a set look like numbers of objects?"
+def _numbers_in(maps): # But for background and void
     found = [[k for k in c.keys.tolist() if k not in (0, 255)] for c in maps]
-    found = [k for k in found if k]
+    return [k for k in found if k]
+
+def lengths(
+    maps, # List of `Counted`
+)->int:
+    "How many different lengths the numbers 1, 2, … of the maps of a set have; 0 where they have gaps"
+    found = _numbers_in(maps)
     whole = all(k==[*range(1, len(k)+1)] for k in found)
-    return len(found)>=10 and whole and len({len(k) for k in found})>=4
+    return len({*map(len, found)}) if whole and len(found)>=10 else 0
 
 # %% ../nbs/19b_labelsets.ipynb #be27b447
 _says_which = 'export all maps in one form, or write number,name of each number into classes.txt (255,ignore if it is void)'
@@ -213,13 +229,14 @@ def _one_form(maps, small, few):
             f'numbers above 0; is it an object or void? {_says_which}')
 
 # %% ../nbs/19b_labelsets.ipynb #c387e9af
-def _no_objects(maps, few, listing):
+def _no_objects(maps, few, listing)->tuple: # What has to be said
     "Raise an `InputError` where numbers are those of objects"
     greatest = max((k for k in few if k!=255), default=0)
     explained = listing and (listing.stated or greatest<=max(listing.numbers))
-    if explained or not instances(maps): return
-    raise InputError('every label map numbers its objects from 1, so these are numbers of objects '
+    n = 0 if explained else lengths(maps)
+    if n>=4: raise InputError('every label map numbers its objects from 1, so these are numbers of objects '
         'and no classes; export a map of classes (semantic segmentation)')
+    return (f'every label map holds 1, 2, … up to {greatest} without a gap; are they numbers of objects, and no classes?',)*(n==3)
 
 def _by_number(maps, total, listing):
     "The choice for numbers, of any size"
@@ -230,9 +247,9 @@ def _by_number(maps, total, listing):
     for k,n in total.items(): few[small[k]] += n
     few = dict(sorted(few.items()))
     if not listing or 255 not in listing.numbers: _one_form(maps, small, few)
-    _no_objects(maps, few, listing)
+    objects = _no_objects(maps, few, listing)
     choice = from_names(few, listing) if listing else from_numbers(few)
-    if not wide: return choice
+    if not wide: return choice._replace(said=objects+choice.said)
     classes = {k: choice.classes[o] for k,o in small.items()}
     return choice._replace(classes=classes, said=said+choice.said)
 
@@ -279,6 +296,8 @@ def from_colours(
 )->Choice:
     "Classes of colour-coded label maps"
     if listing and listing.colours: return _from_table(total, listing)
+    if listing and listing.fixed and not {*total}<={*voc_colours}:
+        raise InputError('label maps are colour-coded, while this data set has numbers; read them as masks:IMAGES,LABELS with a list name,r,g,b beside them')
     names = len(listing.names) if listing else 2
     binary = exact and len(total)==2 and 0 in total and names==2
     if not binary and {*total}<={*voc_colours} and len(total)>1: return _from_voc(total, listing)
@@ -404,6 +423,14 @@ def _choice(maps, files, by, why, listing):
     return from_colours(total, listing, exact='convert' not in why)
 
 # %% ../nbs/19b_labelsets.ipynb #9290b09f
+def _much_void(maps, by, choice, listing):
+    "What has to be said of pixels that are void, where nobody said so"
+    if listing and (listing.fixed or 255 in listing.numbers.values()): return ()
+    total = totals(maps, by)
+    void = [k for k in total if choice.classes.get(k)==255]
+    share = sum(total[k] for k in void)/max(1, sum(total.values()))
+    return (f'{share:.0%} of the pixels of label maps are {listed(void, by)}, taken for void: neither trained on nor judged',)*(share>.1)
+
 class Agreed(NamedTuple):
     "What the label maps of a set mean"
     reading:Reading
@@ -420,7 +447,7 @@ def agreed(
     by,why = key_kind(maps, listing, files)
     try: choice = _choice(maps, files, by, why, listing)
     except InputError as e: raise InputError(f'{why}: {e}' if why else str(e)) from None
-    said = (*choice.said, *[f'label maps are read by colour, as {why}']*bool(why))
+    said = (*choice.said, *[f'label maps are read by colour, as {why}']*bool(why), *_much_void(maps, by, choice, listing))
     known = listing or choice
     usual = by=='number' and choice.classes==_usual
     found = plain if usual else reading(choice.classes, by)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['plain', 'junk', 'files_in', 'kind_of_file', 'sorted_out', 'loose_in', 'pictures_in', 'words_of', 'part_of',
-           'parts_named', 'folders_in', 'parts_of', 'one_each', 'keyed', 'marks', 'bare', 'matches', 'no_maps',
-           'paired', 'around', 'split_folders', 'each_of']
+           'parts_named', 'folders_in', 'parts_of', 'part_lists', 'say_lists', 'one_each', 'keyed', 'marks', 'bare',
+           'matches', 'no_maps', 'paired', 'around', 'left_out', 'split_folders', 'each_of']
 
 # %% ../nbs/00b_layouts.ipynb #9fdd66d3
 import os,re,unicodedata
@@ -115,7 +115,9 @@ _parts = dict(train='train training trainset train_set training_set trainval', t
 _part_of = {word: part for part,words in _parts.items() for word in words.split()}
 _no_part = set('images image imgs img pictures photos frames data dataset set split seg labels masks annotations'.split())
 
-def words_of(name:str)->list: return re.findall(r'[^\W\d_]+', plain(name).lower()) # Without digits
+def words_of(name:str)->list: # Without digits; `TestImages` is two words
+    apart = re.sub(r'(?<=[a-z])(?=[A-Z])', '_', plain(name))
+    return re.findall(r'[^\W\d_]+', apart.lower())
 
 def part_of(name:str): # train, val, test or `None`
     "The part of a data set that a folder's name stands for, whatever number or word for pictures is beside it"
@@ -132,6 +134,23 @@ def folders_in(root:Path)->list: # Paths, in order of their names
 def parts_of(root:Path)->dict: # train, val, test -> folder, for those that are there
     "The parts of a data set by the names of their folders"
     return one_each(folders_in(root), root)
+
+_with_lists = 'imagesets annotations splits split lists meta'.split() # Folders in which lists of parts are kept
+
+def part_lists(
+    root:Path, # Folder of a data set that has no parts
+)->list: # Paths
+    "Files that list the pictures of a part: `train.txt` in the folder, in `ImageSets/Segmentation`, …"
+    inner = [o for o in folders_in(root) if o.name.lower() in _with_lists]
+    folders = [root, *inner, *(o for f in inner for o in folders_in(f))]
+    files = [p for o in folders for p in files_in(o, deep=False)]
+    return [p for p in files if p.suffix in ('.txt', '.csv', '.lst') and part_of(p.stem)]
+
+def say_lists(root:Path, name:str):
+    "Say that lists of parts lie in a folder or above it, since they are not read"
+    found = part_lists(root) or part_lists(root.parent)
+    some = ', '.join(str(o) for o in found[:3])
+    if found: warn(f'{name}: {some} list the pictures of parts and are not read; to use them, move the pictures into train and test')
 
 def one_each(folders, root)->dict: # Part -> folder
     "Folders by the parts that they are called after; an `InputError` where two are one part"
@@ -292,7 +311,7 @@ def around(folder:Path)->dict: # Part -> the same folder in that part
 
 def _kind(name): return [o for o in words_of(name) if o not in _part_of] # What a name says besides its part
 
-def _left_out(folder, parts, name):
+def left_out(folder:Path, parts:dict, name:str):
     "Say what lies beside the parts inside a folder"
     used = {*parts.values()}
     more = [o.name for o in folders_in(folder) if o not in used]
@@ -314,7 +333,7 @@ def split_folders(
         raise InputError(f'{name}: of the parts train, val and test only {" and ".join(there)} is in both folders; '
             'there must be train, and val or test')
     if len(there)==3: warn(f'{name}: trained on train, tested on val; test is not used')
-    if inside: _left_out(images, both[0], name)
+    if inside: left_out(images, both[0], name)
     elif len(there)<3:
         warn(f'{name}: trained on {both[0]["train"]}, tested on {both[0][there[1]]}')
     return dict(train=(both[0]['train'], both[1]['train']), test=(both[0][there[1]], both[1][there[1]]))

@@ -9,6 +9,7 @@ __all__ = ['option_names', 'settings_file', 'Options', 'asked', 'merged', 'optio
 import math
 from dataclasses import dataclass,fields
 from pathlib import Path
+from warnings import warn
 
 import yaml
 
@@ -87,6 +88,9 @@ def merged(
 
 settings_file = 'dataset.yaml'
 
+def _of_another_tool(given): # YOLO calls its list of parts and classes so too
+    return bool({'path', 'names', 'nc', 'train', 'val'}&{*given}) and not {*option_names}&{*given}
+
 def options_in(
     folders, # Where the file may lie; the first that has it
     above:Options=Options(), # Given with the run
@@ -94,5 +98,10 @@ def options_in(
     "The settings in `dataset.yaml`, under those given with the run"
     for o in folders:
         for name in settings_file,'dataset.yml':
-            if (o/name).is_file(): return merged(_from_yaml(o/name), above, o/name)
+            if not (o/name).is_file(): continue
+            given = _from_yaml(o/name)
+            if _of_another_tool(given):
+                warn(f'{o/name} has no settings of this package and is left alone')
+                continue
+            return merged(given, above, o/name)
     return above

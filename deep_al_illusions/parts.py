@@ -16,7 +16,7 @@ from PIL import Image
 
 from .core import InputError,digest
 from .decode import Shown,picture,unreadable
-from .layouts import each_of
+from .layouts import each_of,say_lists
 from .yours import without_copies
 
 # %% ../nbs/19c_parts.ipynb #3d45598d
@@ -88,6 +88,7 @@ def split(
 )->tuple: # Pairs for training and for testing, in order
     "A fifth of the pairs for testing, by a hash of names; of films, whole clips"
     least,clips = max(1, len(pairs)//5),_films(pairs, root)
+    say_lists(root, name)
     if not clips:
         order = sorted(pairs, key=lambda o: digest(o[1].stem))
         warn(f'{name}: no train and test in {root}, so {least} of {len(pairs)} photographs, by their names, are for testing')

@@ -7,7 +7,7 @@ __all__ = ['n_shapes', 'n_textures', 'palette', 'confusion', 'ious', 'miou', 'Im
            'Looked', 'voc', 'write_voc', 'camvid', 'masks', 'Crops']
 
 # %% ../nbs/20_segdata.ipynb #519b4d49
-import hashlib,io,random,tarfile,threading
+import hashlib,io,random,re,tarfile,threading
 from dataclasses import astuple,dataclass
 from functools import cache
 from pathlib import Path
@@ -19,14 +19,14 @@ from fastcore.basics import patch
 from PIL import Image
 from torch import Tensor
 
-from .classlists import ClassList,find_classes
+from .classlists import ClassList,find_classes,same_lists
 from .core import *
 from .data import *
 from .data import found,pair_of,sized
 from .decode import Shown,check_range,picture,unreadable,way_up
 from .labelmaps import Counted,Reading,count_map,keys_of,read_map
 from .labelsets import agreed
-from .layouts import each_of,paired,split_folders
+from .layouts import each_of,files_in,paired,split_folders
 from .options import Options,options_in
 from .parts import check_copies,key_of,lacking,same_picture,split
 from .train import *
@@ -487,10 +487,18 @@ def camvid(name, options=Options()):
     return _segment(name, *pairs, _listing(_camvid_classes, {11: 255}), size, options)
 
 # %% ../nbs/20_segdata.ipynb #4ece1721
-def _say_background(t, listing):
+_texts = '.txt .json .csv .tsv .yaml .yml .names'.split()
+
+def _unread(labels):
+    "Files that may list the classes, in names that are not known"
+    files = [p for o in (labels, labels.parent) for p in files_in(o, deep=False) if p.suffix.lower() in _texts]
+    some = [p.name for p in files if not re.match('readme|licen', p.name, re.I)]
+    return f' ({", ".join(some[:3])} lies there and is not read as a list of classes)' if some else ''
+
+def _say_background(t, listing, labels):
     "Say what nobody draws, where that was not said in the data"
     ground = None if t.background is None else t.classes[t.background]
-    taken = f'no classes.txt, so class {ground} is taken for the background, which nobody draws'
+    taken = f'no classes.txt{_unread(labels)}, so class {ground} is taken for the background, which nobody draws'
     if listing is None and ground is not None: warn(f'{t.name}: {taken}')
     if ground is not None: return
     counts = sum(_counts(y).sum(0)[:len(t.classes)] for y in (t.y_train, t.y_test))
@@ -509,6 +517,12 @@ def _check_photographs(t):
     check_pixels(t.name, some(t.x_train, 500), some(t.x_test, 64))
 
 # %% ../nbs/20_segdata.ipynb #7d82c7c8
+def _paired_parts(parts, name):
+    "The pairs of each part, whose lists of classes must be one"
+    try: same_lists(*(parts[o][1] for o in ('train', 'test')))
+    except InputError as e: raise InputError(f'{name}: {e}') from None
+    return [paired(*parts[o], name) for o in ('train', 'test')]
+
 def masks(
     name:str, # masks:IMAGES,LABELS or masks:IMAGES,LABELS@SIZE
     options=Options(), # Given with the run
@@ -520,11 +534,11 @@ def masks(
     listing,said = find_classes(labels)
     for o in said: warn(f'{name}: {o}')
     parts = split_folders(images, labels, name)
-    if parts: train,test = (paired(*parts[o], name) for o in ('train', 'test'))
+    if parts: train,test = _paired_parts(parts, name)
     else: train,test = split(paired(images, labels, name), images, name)
     t = _segment(name, train, test, listing, size, options)
     _check_photographs(t)
-    _say_background(t, listing)
+    _say_background(t, listing, labels)
     return t
 
 # %% ../nbs/20_segdata.ipynb #3f744b56

@@ -21,7 +21,7 @@ from .arrays import images_of,labels_of
 from .core import InputError
 from .data import Task,found,sized
 from .decode import check_range,picture
-from .layouts import each_of,files_in,folders_in,kind_of_file,loose_in,no_maps,parts_named,parts_of,plain,sorted_out
+from .layouts import each_of,files_in,folders_in,kind_of_file,left_out,loose_in,no_maps,parts_named,parts_of,plain,say_lists,sorted_out
 from .options import Options,merged,option_names,options_in
 
 # %% ../nbs/01a_yours.ipynb #fd7d1b47
@@ -195,6 +195,24 @@ def classes_in(part:Path, name:str)->dict: # Name -> folder
         res[plain(o.name)] = o
     return res
 
+_kinds = set('''image images img imgs photo photos picture pictures frames mask masks label labels annotation annotations
+    gt groundtruth input inputs target targets'''.split())
+_unlabelled = set('unlabeled unlabelled unlabeled_data unlabelled_data unsup'.split())
+
+def _classes_indeed(classes, where, name):
+    "Raise an `InputError` where folders are no classes, and say where the classes may be the folders in them"
+    some = ' and '.join([*classes][:4])
+    if classes and {o.lower() for o in classes}<=_kinds:
+        raise InputError(f'{name}: {some} in {where} are kinds of files and no classes; label maps are read with masks:IMAGES,LABELS')
+    for o in classes:
+        if o.lower() in _unlabelled: raise InputError(f'{name}: {o} lies among the classes in {where} and would be one; move it away')
+    inner = [{o.name for o in folders_in(f)} for f in classes.values()]
+    shared = sorted(set.intersection(*inner)) if len(inner)>1 else []
+    if len(shared)<2 or any(map(loose_in, classes.values())): return
+    both = ' and '.join(shared[:4])
+    if parts_named(shared): raise InputError(f'{name}: {some} hold {both}, which are parts; the parts come first: {shared[0]}/{[*classes][0]}')
+    warn(f'{name}: {some} are taken for the classes, and each holds {both}; if those are the classes, lay them out as <class>/{[*classes][0]}')
+
 def _loose(part, name):
     "Say how many pictures of a part are in no class"
     n = loose_in(part)
@@ -214,6 +232,8 @@ def _expected(root, name):
     "The error for a folder that is not laid out as a data set"
     inner = [o.name for o in folders_in(root) if parts_of(o)]
     hint = f'; did you mean {name}/{inner[0]}?' if inner else ''
+    part = next((o.name for o in parts_of(root).values()), '')
+    if part and len(folders_in(root))>2: hint = f'; {part} is a part and no class: put the classes into train'
     there = ', '.join(o.name for o in folders_in(root)[:6]) or 'no folder'
     return InputError(f'{name}: no folder {root}/train and test; expected train/<class>/* and test/<class>/*, '
         f'or at least two <class>/*; there is {there}{hint}')
@@ -279,11 +299,11 @@ def _filled(y, classes, name):
         if not n: raise InputError(f'{name}: class {c} has no training images; remove the folder or fill it')
 
 def _parts(root):
-    "The parts of a folder; a class that is called like one, beside others, is none"
+    "The parts of a folder; a class of trains, beside others, is none"
     parts = parts_of(root)
     beside = [o for o in folders_in(root) if o not in parts.values()]
     def flat(o): return not folders_in(o) and any(kind_of_file(p)=='picture' for p in files_in(o))
-    return {} if len(parts)==1 and len(beside)>1 and all(map(flat, [*beside, *parts.values()])) else parts
+    return {} if [*parts]==['train'] and len(beside)>1 and all(map(flat, [*beside, *parts.values()])) else parts
 
 def folder(
     name:str, # folder:FOLDER or folder:FOLDER@SIZE
@@ -298,6 +318,8 @@ def folder(
     if not parts: return _unsplit(root, options, name, read, seen)
     if 'train' not in parts: raise _expected(root, name)
     train = classes_in(parts['train'], name)
+    _classes_indeed(train, parts['train'], name)
+    left_out(root, parts, name)
     tested = _tested(parts, name)
     test = classes_in(tested, name)
     _same_classes(train, test, name)
@@ -317,6 +339,8 @@ def _unsplit(root, options, name, read, seen):
     if len(parts_named(classes))>1:
         raise InputError(f'{name}: {" and ".join([*classes][:4])} look like parts of a set and no classes; '
             'call them train and test')
+    _classes_indeed(classes, root, name)
+    say_lists(root, name)
     files,y = _listed(root, classes, name)
     _filled(y, [*classes], name)
     x = read(files, what='pictures')

@@ -1,5 +1,5 @@
 "Forms of other people's data in which a second reader found wrong numbers without a word: each is right now, or one line"
-import io,warnings
+import io,struct,warnings,zlib
 
 import numpy as np, pytest, tifffile
 from PIL import Image
@@ -255,3 +255,159 @@ def test_pictures_for_testing_that_are_in_no_class(tmp_path):
         (tmp_path/'test'/c).mkdir(parents=True)
     photographs(tmp_path/'test', range(50, 57))
     with pytest.raises(InputError, match='its 7 pictures are in no class'): loaded(f'folder:{tmp_path}')
+
+# What a third reader found
+
+def said(name):
+    "The task, and all that is said when it is loaded"
+    with warnings.catch_warnings(record=True) as w:
+        warnings.simplefilter('always')
+        task = load_task(name)
+    return task,'\n'.join(str(o.message) for o in w)
+
+def refuses(words, name):
+    with pytest.raises(InputError, match=words) as e: loaded(name)
+    assert '\n' not in str(e.value)
+
+def of_classes(root, *folders, each=5):
+    "Folders of photographs, all different"
+    for k,o in enumerate(folders): photographs(root/o, range(100*k, 100*k+each))
+    return f'folder:{root}'
+
+@pytest.mark.parametrize('part', ['test', 'val', 'Test_images', 'validation'])
+def test_a_flat_part_beside_classes_is_no_class(tmp_path, part): refuses('is a part and no class', of_classes(tmp_path, 'cat', 'dog', part))
+
+@pytest.mark.parametrize('words,folders', [('masks:IMAGES,LABELS', ('images', 'masks')), ('masks:IMAGES,LABELS', ('train/input', 'train/target', 'test/input', 'test/target')),
+    ('move it away', ('cat', 'dog', 'unlabeled')), ('parts come first: test/cat', ('cat/train', 'cat/test', 'dog/train', 'dog/test'))])
+def test_folders_that_are_no_classes(tmp_path, words, folders): refuses(words, of_classes(tmp_path, *folders))
+
+def test_parts_in_one_word(tmp_path):
+    assert loaded(of_classes(tmp_path, *(f'{p}/{c}' for p in ('TrainData', 'TestData') for c in ('cat', 'dog')))).classes==['cat', 'dog']
+
+def test_sources_that_hold_the_classes_are_named(tmp_path):
+    assert 'site_A and site_B are taken for the classes, and each holds cat and dog' in said(of_classes(tmp_path, *(f'{p}/{c}' for p in ('site_A', 'site_B') for c in ('cat', 'dog'))))[1]
+
+def test_what_lies_beside_the_parts_is_named(tmp_path):
+    folders = [f'{p}/{c}' for p in ('train', 'test', 'train_extra') for c in ('cat', 'dog')]
+    assert 'beside its parts: the folder train_extra' in said(of_classes(tmp_path, *folders))[1]
+
+def test_lists_of_parts_are_named(tmp_path):
+    name = label_set(tmp_path/'a', three)
+    (tmp_path/'a/ImageSets/Segmentation').mkdir(parents=True)
+    (tmp_path/'a/ImageSets/Segmentation/val.txt').write_text('1\n2\n')
+    assert 'val.txt list the pictures of parts and are not read' in said(name)[1]
+
+@pytest.mark.parametrize('list_of', ['classes.txt', '_classes.csv', 'labelmap.txt'])
+def test_parts_with_lists_of_another_order(tmp_path, list_of):
+    name = two_parts(tmp_path)
+    lines = dict(zip(('classes.txt', '_classes.csv', 'labelmap.txt'), ('{}', '{}', '{}:{},0,0::')))[list_of]
+    head = 'Pixel Value, Class\n' if 'csv' in list_of else ''
+    for part,names in ('train', 'bg disc square top'),('val', 'bg square disc top'):
+        rows = [f'{i}, {o}' for i,o in enumerate(names.split())] if head else [lines.format(o, 9*i) for i,o in enumerate(names.split())]
+        (tmp_path/f'labels/{part}/{list_of}').write_text(head+'\n'.join(rows))
+    refuses('list the classes in another way', name)
+
+@pytest.mark.parametrize('first,names', [('title', ['title', 'text', 'list']), ('caption', ['caption', 'text', 'list'])])
+def test_a_first_class_that_sounds_like_a_header(tmp_path, first, names): assert loaded(label_set(tmp_path/'a', three, classes__txt='\n'.join(names))).classes==names
+
+def test_a_header_of_bare_names_is_said(tmp_path):
+    task,told = said(label_set(tmp_path/'a', three, classes__txt='Label\nbackground\nblob\nbox'))
+    assert task.classes==['background', 'blob', 'box'] and "'Label', is taken for a header" in told
+
+with_void = [np.where(yy<2, 255, m) for m in three]
+
+def test_a_list_that_counts_one_more_than_the_maps(tmp_path):
+    refuses('COCO-Stuff', label_set(tmp_path/'a', with_void, labels__txt='0: unlabeled\n1: person\n2: bicycle\n3: car\n'))
+    task = loaded(label_set(tmp_path/'b', with_void, labels__txt='0: unlabeled\n1: person\n2: bicycle\n3: car\n255: ignore\n'))
+    assert pixels_of(task)['person']==true['disc']
+    refuses('is 255 the class that it calls 1', label_set(tmp_path/'c', [255*(m>0) for m in three], labels__txt='0: background\n1: disc\n'))
+
+def test_much_void_is_said(tmp_path):
+    assert '% of the pixels of label maps are 255, taken for void' in said(label_set(tmp_path/'a', [np.where(yy<8, 255, m) for m in three]))[1]
+    assert 'taken for void' not in said(label_set(tmp_path/'b', with_void))[1]
+
+def test_numbers_that_may_be_those_of_objects_are_said(tmp_path):
+    steps = [np.where((yy<20)&(xx//10<1+i%3), xx//10+1, 0) for i in range(12)]
+    assert 'are they numbers of objects' in said(label_set(tmp_path/'a', steps))[1]
+    assert 'are they numbers of objects' not in said(label_set(tmp_path/'b', three))[1]
+
+def test_lists_in_unknown_names_are_mentioned(tmp_path):
+    assert 'label_names.txt lies there and is not read' in said(label_set(tmp_path/'a', three, label_names__txt='a\nb\nc'))[1]
+
+def test_the_list_of_another_tool_is_no_settings(tmp_path):
+    name = label_set(tmp_path/'a', three)
+    (tmp_path/'a/dataset.yaml').write_text('path: .\ntrain: images\nnames: [background, disc, square]\n')
+    assert 'dataset.yaml has no settings of this package' in said(name)[1]
+    (tmp_path/'a/dataset.yaml').write_text('path: .\nbreaks: flip\n')
+    refuses('unknown setting', name)
+
+def stored(path, x, xs, y=None, ys=None):
+    y,ys = (np.arange(len(o))%3 if given is None else np.asarray(given) for o,given in ((x, y), (xs, ys)))
+    np.savez(path, x_train=x, y_train=y, x_test=xs, y_test=ys)
+    return f'npz:{path}'
+
+def test_a_fourth_channel_that_is_no_transparency(tmp_path):
+    x = rng.integers(0, 256, (40, 12, 12, 4), dtype=np.uint8)
+    for o in x, x.transpose(0, 3, 1, 2), x/255: refuses('infrared', stored(tmp_path/'a.npz', o[:30], o[30:]))
+    x[...,3] = 255*(x[...,3]>99)
+    assert '% of the pixels are not opaque' in said(stored(tmp_path/'b.npz', x[:30], x[30:]))[1]
+
+@pytest.mark.parametrize('hot', ['one', 'each', 'half'])
+def test_hot_pixels_and_other_cameras_hide_nothing(tmp_path, hot):
+    for k,part in enumerate(('train', 'test')):
+        for c in 'ab':
+            (tmp_path/part/c).mkdir(parents=True)
+            for i in range(4):
+                a = rng.integers(0, 65536 if hot=='half' and c=='b' else 4096, (16, 16)).astype(np.uint16)
+                if hot=='each' or hot=='one' and (c,i)==('a', 0): a[3,3] = 65535
+                Image.fromarray(a).save(tmp_path/part/c/f'{i}.png')
+    told = said(f'folder:{tmp_path}')[1]
+    assert 'nearly black' in told and ('in 8 of 16 pictures' in told)==(hot=='half'), told
+
+def test_an_array_with_a_hot_pixel(tmp_path):
+    x = rng.integers(0, 4096, (40, 12, 12)).astype(np.uint16)
+    x[0,0,0] = 65535
+    assert 'range=' in said(stored(tmp_path/'a.npz', x[:30], x[30:]))[1]
+
+def test_labels_of_any_spelling(tmp_path):
+    x = rng.integers(0, 256, (42, 12, 12), dtype=np.uint8)
+    names = np.array([b'caf\xe9', b'caf\xe8', b'tea'])
+    assert loaded(stored(tmp_path/'a.npz', x[:30], x[30:], names[np.arange(30)%3], names[np.arange(12)%3])).classes==['caf\xe8', 'caf\xe9', 'tea']
+    names = np.array(['caf\xe9', 'cafe\u0301', 'tea '])
+    assert loaded(stored(tmp_path/'b.npz', x[:30], x[30:], names[np.arange(30)%3], names[np.arange(12)%3])).classes==['caf\xe9', 'tea']
+    assert loaded(stored(tmp_path/'c.npz', x[:30], x[30:], np.arange(30)%2*2-1, np.arange(12)%2*2.-1)).y_train.tolist()==[0, 1]*15
+    refuses('labels are below 0', stored(tmp_path/'d.npz', x[:30], x[30:], np.arange(30)%3-1, np.arange(12)%3-1))
+
+def test_floats_that_a_resize_left_beyond_1(tmp_path):
+    x = rng.random((40, 12, 12))
+    x[0,0,0],x[1,0,0] = 1+2e-7,-1e-9
+    assert loaded(stored(tmp_path/'a.npz', x[:30], x[30:])).x_train[0,0,0,0]==255
+
+def keyed_png(bits, key, v):
+    "A PNG of a grey of few bits, one of which is transparent"
+    part = lambda kind,data: struct.pack('>I', len(data))+kind+data+struct.pack('>I', zlib.crc32(kind+data))
+    rows = b''.join(b'\0'+np.packbits((r[:,None]>>np.arange(bits)[::-1]&1).astype(np.uint8).ravel()).tobytes() for r in v)
+    head = struct.pack('>IIBBBBB', v.shape[1], v.shape[0], bits, 0, 0, 0, 0)
+    return b'\x89PNG\r\n\x1a\n'+part(b'IHDR', head)+part(b'tRNS', struct.pack('>H', key))+part(b'IDAT', zlib.compress(rows))+part(b'IEND', b'')
+
+@pytest.mark.parametrize('bits', [1, 2, 4, 8])
+def test_a_transparent_grey_of_few_bits(bits):
+    v = np.full((16, 16), 1)
+    v[4:12,4:12] = 0
+    a = picture(keyed_png(bits, 1, v))
+    assert (a[0,0]==255).all() and (a[8,8]==0).all()
+    assert (picture(keyed_png(bits, 1, v), Shown(matte='black'))==0).all()
+
+@pytest.mark.parametrize('form', ['TGA', 'BMP'])
+def test_a_fourth_byte_that_nobody_filled(form):
+    a = np.concatenate([c8, np.zeros_like(c8[...,:1])], 2)
+    b = io.BytesIO()
+    Image.fromarray(a).save(b, form)
+    assert (picture(b.getvalue())==c8).all()
+
+def test_a_smaller_copy_that_comes_first():
+    b = io.BytesIO()
+    with tifffile.TiffWriter(b) as w:
+        w.write(c8[::2,::2], photometric='rgb', subfiletype=1)
+        w.write(c8, photometric='rgb')
+    with pytest.raises(InputError, match='begins with a smaller copy'): picture(b.getvalue())
