@@ -6,19 +6,26 @@ __version__ = '0.6.0'
 # Modules of Python that nothing here imports, so that a script may be called so
 _unused = {*'cgi chunk imp pipes sched test this tkinter trace tty turtle uu venv wave'.split()}
 
+# Packages that are needed here and are folders, so that a file of such a name is another thing
+_packages = {*'''numpy torch torchvision yaml filelock pandas fastai fastcore fastprogress PIL matplotlib papermill dask distributed
+    sklearn skimage scipy tqdm cv2 tifffile statsmodels nbformat nbclient jupyter_client ipykernel IPython traitlets'''.split()}
+
 def _rest_between_operations():
     "Threads of OpenMP wait for work at most about 0.1 ms before they sleep, unless the user decides"
     if {'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'KMP_BLOCKTIME'}&{*os.environ}: return
     os.environ.update(GOMP_SPINCOUNT='3000', KMP_BLOCKTIME='1')
 
 def _in_the_way():
-    "Files in `PYTHONPATH` that Python takes for modules of its own"
+    "Files and folders in `PYTHONPATH` that are taken for modules of Python, or for packages that are needed"
     taken,said = {*sys.stdlib_module_names}-_unused,os.environ.get('PYTHONPATH')
     for folder in said.split(os.pathsep) if said else []:
         try: names = os.listdir(folder or '.')
         except OSError: continue
         for o in sorted(names):
-            if o[-3:]=='.py' and o[:-3] in taken: yield os.path.abspath(os.path.join(folder, o))
+            name,end = os.path.splitext(o)
+            whole = end=='' and os.path.isfile(os.path.join(folder, o, '__init__.py'))
+            python = name in taken and (end in ('.py', '.pyc') or whole)
+            if python or end in ('.py', '.pyc') and name in _packages: yield os.path.abspath(os.path.join(folder, o))
 
 def _begin():
     "What must come before torch is loaded"
@@ -26,8 +33,9 @@ def _begin():
     command = os.path.basename(getattr(sys, 'argv', [''])[0])
     if command[:4]=='dal-': os.environ['MPLBACKEND'] = 'agg' # Commands draw in kernels alone
     for path in _in_the_way():
-        name = os.path.basename(path)
-        why = (f'{path} stands in front of {name[:-3]}, a module of Python, since its folder is in '
+        name = os.path.splitext(os.path.basename(path))[0]
+        what = 'a package that is needed' if name in _packages else 'a module of Python'
+        why = (f'{path} stands in front of {name}, {what}, since its folder is in '
             'PYTHONPATH; rename it, or take the folder out of PYTHONPATH')
         if command[:4]!='dal-': raise ImportError(why)
         print(f'{command}: {why}', file=sys.stderr)

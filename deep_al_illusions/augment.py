@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['augments', 'Augment', 'RandomFlip', 'Cutout', 'take', 'RandomCrop', 'magnitude', 'sources', 'blend', 'new_values',
-           'stretched', 'equalized', 'remap', 'grey', 'smooth', 'Policy', 'AutoAugment', 'RandAugment', 'Chain',
-           'Recipe', 'weak', 'strong', 'chain', 'views']
+           'stretched', 'equalized', 'remap', 'grey', 'smooth', 'operations_in', 'Policy', 'AutoAugment', 'RandAugment',
+           'Chain', 'Recipe', 'weak', 'strong', 'chain', 'views']
 
 # %% ../nbs/02_augment.ipynb #c49467f8
 from inspect import signature
@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from .core import *
+from .options import spelled
 
 # %% ../nbs/02_augment.ipynb #5d1e0b12
 def _checked(x):
@@ -212,19 +213,14 @@ def _at_once(x, t, a):
 
 # %% ../nbs/02_augment.ipynb #c995df7e
 _kinds = dict(shear=('shearx', 'sheary'), translate=('translatex', 'translatey'))
-_known = {*_group}-{'identity'}|{*_kinds}|{'flip', 'crop', 'cutout'}
-
-def _names(breaks):
-    "The operations in `breaks`, spelt as here, kinds written out"
-    plain = {o: str(o).lower().replace('_', '') for o in breaks}
-    for o,p in plain.items():
-        if p not in _known: raise unknown('operation', o, sorted(_known))
-    return {q for p in plain.values() for q in _kinds.get(p, (p,))}
+def operations_in(breaks)->set:
+    "The operations in `Task.breaks`, spelt as here, kinds written out"
+    return {q for o in breaks for q in _kinds.get(spelled(o), (spelled(o),))}
 
 class Policy(Augment):
     "`n` rows of actions a sample, drawn from a table of rows"
     def __init__(self, rows, n, bins, fill=128, skip=()):
-        off,self.n,self.bins,self.fill,self.skip,self._at = _names(skip)|{'identity'},n,bins,fill,skip,{}
+        off,self.n,self.bins,self.fill,self.skip,self._at = operations_in(skip)|{'identity'},n,bins,fill,skip,{}
         acts = [[[('identity',0,1) if op in off else (op,k,s if op in _top else 1) for s in (-1,1)] for op,_,k in row] for row in rows]
         self.acts = [*dict.fromkeys([('identity',0,1), *(a for row in acts for o in row for a in o)])]
         self.ids = torch.tensor([[[self.acts.index(a) for a in o] for o in row] for row in acts])
@@ -309,7 +305,7 @@ class Chain(list):
         return x
 
 def _chain(task, **steps):
-    off = _names(task.breaks)
+    off = operations_in(task.breaks)
     return Chain(f for name,f in steps.items() if name not in off)
 
 # %% ../nbs/02_augment.ipynb #5d1e0b04

@@ -6,7 +6,7 @@
 __all__ = ['command', 'dal_run', 'dal_sweep', 'dal_report', 'dal_estimate', 'dal_status', 'dal_prune']
 
 # %% ../nbs/36_cli.ipynb #cebfeb31
-import argparse,importlib.metadata,os,signal,sys,threading,warnings
+import argparse,errno,importlib.metadata,os,signal,sys,threading,warnings
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
@@ -67,13 +67,16 @@ def _which():
 
 def _speak():
     "Notes on lines of their own, in the letters that the terminal has"
-    for o in sys.stdout,sys.stderr:
-        if hasattr(o, 'reconfigure'): o.reconfigure(errors='backslashreplace')
+    for name in 'stdout','stderr':
+        if getattr(sys, name) is None: setattr(sys, name, open(os.devnull, 'w')) # It was closed by who started this
+        if hasattr(o := getattr(sys, name), 'reconfigure'): o.reconfigure(errors='backslashreplace')
     ours = dict(category=UserWarning, module=package.name)
     if sys.warnoptions: warnings.filterwarnings('default', **ours)
     warnings.showwarning = lambda m,*_: print(f'note: {m}', file=sys.stderr)
 
 # %% ../nbs/36_cli.ipynb #72ee2e44
+def _to_nowhere(stream): os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
 def _carried_out(f, argv, name):
     "Status of a command; `None` where all went well, or the reader of its output has gone"
     try:
@@ -82,7 +85,12 @@ def _carried_out(f, argv, name):
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _to_nowhere(sys.stdout)
+        return 2
+    except OSError as e:
+        if e.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO): raise
+        if e.filename is None: _to_nowhere(sys.stdout)
+        print(f'{name}: {e.filename or "the output"} cannot be written: {e.strerror}', file=sys.stderr)
         return 2
     except InputError as e:
         print(f'{name}: {e}', file=sys.stderr)

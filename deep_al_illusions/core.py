@@ -104,6 +104,19 @@ def _sections(path): # Dict of dicts, or `None`
         said = in_one_line(e).removeprefix(f'{path} ')
         if ours: raise InputError(f'{path} cannot be read: {said}') from None
 
+_headings = 'deepalillusions dal settings default tooldeepalillusions'.split()
+
+def _under_another_heading(path, sections, named):
+    "An `InputError` for our settings under a heading that is nearly ours, a word where they are under DEFAULT beside ours"
+    for heading,given in sections.items():
+        some = ', '.join(k for k in given if k in _settings)
+        if not some or heading==_section: continue
+        if heading=='DEFAULT':
+            if not named or not {*given}<={*_settings}: continue # Of another program, or obeyed
+            warnings.warn(f'{path}: {some} under [DEFAULT] is not read; put it under [{_section}]')
+        elif re.sub(r'[\W_]', '', heading).lower() in _headings:
+            raise InputError(f'{path}: {some} under [{heading}] is not read; settings of this package are under [{_section}]')
+
 def _ours(path): # Dict of name to text, or `None`
     "The settings in an ini file; `None` where it belongs to another program"
     sections = _sections(path) or {}
@@ -113,6 +126,7 @@ def _ours(path): # Dict of name to text, or `None`
     alone = named or not {*sections}-{'DEFAULT'}
     misspelt = named or all(_close(o, _settings) for o in odd)
     if odd and alone and misspelt: raise unknown(f'setting in {path}:', odd[0], _settings)
+    _under_another_heading(path, sections, named)
     if named or known and alone and not odd: return given
     if known:
         theirs = [*odd, *(f'[{o}]' for o in sections if o!='DEFAULT')]
@@ -161,6 +175,7 @@ def _read(name, text, base):
 # %% ../nbs/00_core.ipynb #382d3127
 _known = dict(device=['auto', 'cpu', 'cuda'], fast=['auto', 'off', 'compile'])
 _at_least = dict(threads=1, workers=0, at_once=0, cache_gb=0, checkpoint_s=0)
+_at_most = dict(threads=1024, workers=4096, at_once=1024)
 
 def _check(said):
     "An `InputError` for a value that a setting cannot have"
@@ -172,6 +187,7 @@ def _check(said):
     for k,least in _at_least.items():
         v = getattr(said, k)
         if not v>=least: raise InputError(f'setting {k} must be at least {least}, not {v}')
+        if v>_at_most.get(k, math.inf): raise InputError(f'setting {k} must be at most {_at_most[k]}, not {v}')
 
 def settings():
     "Folders, device, workers, threads and how trainings are carried out, read afresh at every call"

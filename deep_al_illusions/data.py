@@ -7,11 +7,11 @@ __all__ = ['tasks', 'accuracy', 'Task', 'fingerprint', 'is_ours', 'digits', 'dig
            'found', 'sized', 'pair_of', 'load_task', 'task_for', 'with_options', 'files_of', 'stamp']
 
 # %% ../nbs/01_data.ipynb #2c8ac44a
-import inspect,itertools,zlib
+import inspect,itertools,os,re,sys,sysconfig,zlib
 from dataclasses import dataclass,field
 from functools import partial
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType,MethodType
 from warnings import warn
 
 import numpy as np, torch, torch.nn.functional as F
@@ -65,6 +65,9 @@ class Task:
         return self
     @property
     def digest(self): return digest(self.said(), *self.pixels()) # Of all that a training reads
+    @property
+    def run_digest(self): # Of all that a run reads: the prices too, where they are the task's own
+        return digest(self.digest, self.costs) if self.kind=='classification' and (self.costs!=1).any() else self.digest
 
 # %% ../nbs/01_data.ipynb #e816b66b
 def _check(t):
@@ -82,31 +85,84 @@ def _check(t):
 def _size(x): return ' x '.join(map(str, x.shape[2:]))
 
 # %% ../nbs/01_data.ipynb #a6096a96
+def _const(o): # A constant, in the same letters in every process
+    if inspect.iscode(o): return _code(o)
+    return sorted(map(repr, o)) if isinstance(o, frozenset) else repr(o)
+
 def _code(c): # What a code object does, without where it stands
-    consts = [_code(o) if inspect.iscode(o) else repr(o) for o in c.co_consts]
-    return [c.co_code.hex(), consts, list(c.co_names), list(c.co_varnames)]
+    return [c.co_code.hex(), [_const(o) for o in c.co_consts], list(c.co_names), list(c.co_varnames)]
+
+def _names_in(c):
+    "Names that a code object reads, with those of the functions, lambdas and comprehensions in it"
+    return [*c.co_names, *(n for o in c.co_consts if inspect.iscode(o) for n in _names_in(o))]
 
 def _reads(f):
     "What a function closes over, and what it reads of its module"
     cells = [o.cell_contents for o in f.__closure__ or ()]
-    names = [o for o in f.__code__.co_names if o in f.__globals__]
+    names = dict.fromkeys(o for o in _names_in(f.__code__) if o in f.__globals__)
     return [*cells, *(f.__globals__[o] for o in names)]
 
-def fingerprint(
-    f, # A function, a class, an instance, or a value
-    seen=(), # Functions that are being looked at
-)->list: # Of what JSON can hold
-    "What tells a function from another of its name; the package's own are known by their names"
-    if isinstance(f, partial): return [fingerprint(o, seen) for o in (f.func, *f.args, *f.keywords.items())]
-    if isinstance(f, (list, tuple)): return [fingerprint(o, seen) for o in f]
+def _function_told(f, name, tell):
+    set_later = [o for o in (f.__kwdefaults__, vars(f)) if o]
+    return [name, _code(f.__code__), *map(tell, [f.__defaults__, *set_later, *_reads(f)])]
+
+# %% ../nbs/01_data.ipynb #fp842242
+_installed = tuple({f'{sysconfig.get_path(o)}{os.sep}' for o in ('stdlib', 'platstdlib', 'purelib', 'platlib')})
+
+def _yours(module)->bool: # Its name
+    "Is a module neither this package's, nor Python's, nor installed?"
+    if not module or module in sys.builtin_module_names or module.partition('.')[0]=='deep_al_illusions': return False
+    file = getattr(sys.modules.get(module), '__file__', None) or ''
+    return not file.startswith(_installed)
+
+def _module_told(m, tell):
+    if not _yours(m.__name__) or not getattr(m, '__file__', None): return [m.__name__]
+    return [m.__name__, digest(Path(m.__file__).read_bytes()), *(tell(o) for o in vars(m).values() if inspect.ismodule(o))]
+
+_of_python = {*'''__module__ __doc__ __dict__ __weakref__ __annotations__ __annotations_cache__ __firstlineno__ __static_attributes__
+    __dataclass_fields__'''.split()}
+
+def _class_told(f, name, tell):
+    bases = [tell(o) for o in f.__bases__ if o is not object]
+    return [name, bases, *([k, tell(o)] for k,o in sorted(vars(f).items()) if k not in _of_python)]
+
+# %% ../nbs/01_data.ipynb #fp065173
+def _inner(f): # What is in a method, a property or a cached function; empty for others
+    if isinstance(f, property): return [f.fget, f.fset]
+    if isinstance(f, MethodType): return [f.__func__, f.__self__]
+    if isinstance(f, (FunctionType, type)): return []
+    return [o for o in (getattr(f, '__wrapped__', None),) if inspect.isroutine(o)]
+
+def _array_told(f):
     if torch.is_tensor(f): return [digest(f)]
+    return [str(f.dtype), repr(f.tolist()) if f.dtype.hasobject else digest(f.shape, f.tobytes())]
+
+def _object_told(f, name, tell):
+    "What is neither function, class nor array: by what it holds where that can be known, else by how it shows itself"
+    if isinstance(f, torch.nn.Module): return [tell(type(f)), repr(f), tell(dict(f.state_dict()))]
+    if _yours(type(f).__module__) and hasattr(f, '__dict__'): return [tell(type(f)), tell(vars(f))]
+    if hasattr(f, 'to_csv'): return [name, digest(f.to_csv().encode())] # A table of pandas
+    return [name, re.sub(r' at 0x[0-9a-f]+', '', repr(f))]
+
+def fingerprint(
+    f, # A function, a class, a module, an instance, or a value
+    seen=(), # What is being looked at
+)->list: # Of what JSON can hold
+    "What tells a function from another of its name, with all of yours that it reads"
+    if any(f is o for o in seen): return [getattr(f, '__name__', '')]
+    def tell(o): return fingerprint(o, (*seen, f))
+    if isinstance(f, partial): return [tell(o) for o in (f.func, *f.args, *f.keywords.items())]
+    if isinstance(f, (list, tuple)): return [tell(o) for o in f]
+    if isinstance(f, dict): return [[str(k), tell(v)] for k,v in sorted(f.items(), key=lambda o: str(o[0]))]
+    if isinstance(f, (set, frozenset)): return sorted(map(repr, f))
+    if torch.is_tensor(f) or isinstance(f, np.ndarray): return _array_told(f)
+    if inspect.ismodule(f): return _module_told(f, tell)
+    if some := _inner(f): return [type(f).__name__, *map(tell, some)]
     name = f'{getattr(f, "__module__", "")}.{getattr(f, "__qualname__", "")}'
-    if inspect.ismodule(f) or f in seen: return [getattr(f, '__name__', '')]
-    if name.startswith('deep_al_illusions.') and hasattr(f, '__qualname__'): return [name]
-    if isinstance(f, FunctionType):
-        return [name, _code(f.__code__), *(fingerprint(o, (*seen, f)) for o in [f.__defaults__, *_reads(f)])]
-    if inspect.isclass(f): return [name, *(fingerprint(o, (*seen, f)) for _,o in sorted(vars(f).items()) if callable(o))]
-    return [name, repr(f)]
+    if not hasattr(f, '__qualname__'): return _object_told(f, name, tell)
+    if not _yours(f.__module__): return [name]
+    if inspect.isclass(f): return _class_told(f, name, tell)
+    return _function_told(f, name, tell) if isinstance(f, FunctionType) else [name]
 
 # %% ../nbs/01_data.ipynb #0e8bde0f
 def is_ours(told:list)->bool: return len(told)==1 and str(told[0]).startswith('deep_al_illusions.') # Of a `fingerprint`
@@ -115,7 +171,9 @@ def is_ours(told:list)->bool: return len(told)==1 and str(told[0]).startswith('d
 def said(self:Task): # List
     "All that a training may read of a task, but its pixels and targets"
     breaks = sorted(map(str, self.breaks))
-    return [self.kind, self.classes, self.mean, self.std, breaks, fingerprint(self.metric)]
+    told = [self.kind, self.classes, self.mean, self.std, breaks, fingerprint(self.metric)]
+    if not is_ours(own := fingerprint(type(self))): told.append(own)
+    return told
 
 @patch
 def pixels(self:Task): # List of one text

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['notes', 'columns', 'ledger_columns', 'identity', 'needs_of', 'networks', 'check', 'chain_in_words', 'views_said',
            'Picks', 'finished', 'Part', 'ranked', 'tied_within', 'ties_of', 'scores_of', 'buy_next', 'beside_of',
-           'own_strategy', 'handed_back', 'run', 'run_folders', 'first_digest', 'load_runs', 'load_notes']
+           'own_parts', 'handed_back', 'run', 'run_folders', 'first_digest', 'load_runs', 'load_notes']
 
 # %% ../nbs/09_loop.ipynb #595642a0
-import csv,gc,io,math,time,zipfile
+import csv,gc,io,math,operator,time,zipfile
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -373,10 +373,11 @@ def _same_data(spec, folder):
     was = read_json(folder/'provenance.json')
     if not {'stamp', 'data', 'init', 'threads'}<={*was}:
         raise InputError(f'{folder} does not say what it was run with; move it away to repeat the run')
-    same = dict(task=partial(_same_files, spec, was), init=lambda: was['init']==init_digest(spec.init),
-        strategy=lambda: was.get('own', {})==own_strategy(spec))
+    same = dict(task=partial(_same_files, spec, was), init=lambda: was['init']==init_digest(spec.init))
+    had,have = was.get('own', {}),own_parts(spec)
+    same |= {k: partial(operator.eq, had.get(k), have.get(k)) for k in {'strategy', *had, *have}}
     for k,f in same.items():
-        what = f'{_called[k]} {getattr(spec, k)}'
+        what = f'{_called.get(k, k)} {getattr(spec, k, "")}'.strip()
         try: ok = f()
         except InputError as e:
             raise InputError(f'{folder} is done, but its {what} cannot be checked: {e}; bring it back, or read the '
@@ -386,17 +387,23 @@ def _same_data(spec, folder):
                 'what is new another name')
     return was
 
-_called = dict(task='data', init='weights', strategy='strategy')
+_called = dict(task='data', init='weights')
 
 def _same_files(spec, was):
     "Are the images those of the run: by the times of their files, or by their contents?"
     now = stamp(spec.task)
     return bool(now) and was['stamp']==now or was['data']==data_digest(spec)
 
-def own_strategy(spec:Spec)->dict: # Empty for a strategy of this package
-    "Fingerprint of the code of a strategy that is not this package's"
+def own_parts(spec:Spec)->dict: # What it is -> fingerprint; empty where all is of this package
+    "Fingerprints of the code of a run that is not this package's: its strategy, regime, augmentation, network and convention"
     told = fingerprint(strategy(spec.strategy, kind_of(spec.task)))
-    return {} if is_ours(told) else dict(strategy=digest(told))
+    res = {k: digest(o) for k,o in own_code(None, spec, needs_of(spec)[1]).items()}
+    if not is_ours(told): res['strategy'] = digest(told)
+    if spec.convention:
+        from deep_al_illusions.clicks import conventions, published
+        given = conventions[spec.convention]
+        if given!=published.get(spec.convention): res['convention'] = digest(fingerprint(given))
+    return res
 
 def handed_back(spec:Spec, folder:Path)->dict: # Its provenance
     "A finished run on the same data; another number of threads is mentioned"
@@ -425,8 +432,8 @@ def run(
         if (folder/'DONE').exists(): warn(f'{folder} was done, but its files have changed since; rebuilding them')
         (folder/'DONE').unlink(missing_ok=True)
         write_json(folder/'spec.json', asdict(spec))
-        write_json(folder/'provenance.json', provenance()|dict(data=task.digest, stamp=stamp(spec.task), init=init_digest(spec.init),
-            own=own_strategy(spec), path=path_for(spec.device, task.kind=='classification')))
+        write_json(folder/'provenance.json', provenance()|dict(data=task.run_digest, stamp=stamp(spec.task), init=init_digest(spec.init),
+            own=own_parts(spec), path=path_for(spec.device, task.kind=='classification')))
         if views := views_said(task, spec): say(views)
         task.to(spec.device)
         tables = {o: [] for o in ('cycles.csv', 'audit.csv', 'diagnostics.csv', 'ledger.csv')}
@@ -439,12 +446,13 @@ def run(
 def run_folders(
     root:Path, # Folder of run folders
 )->list: # Of paths, by name
-    "The runs below `root`, each once; copies are left out and counted"
+    "The runs below `root`, each once; copies, which are of the same data too, are left out and counted"
     same = {}
     for p in sorted(Path(root).glob('*/spec.json')):
         key = digest(read_json(p) or str(p))
-        same.setdefault(key, []).append(p.parent)
-    def added(key, folder): return not folder.name.endswith(key[:8]),len(folder.name)
+        data = read_json(p.parent/'provenance.json').get('data')
+        same.setdefault((key, data), []).append(p.parent)
+    def added(key, folder): return not finished(folder),not folder.name.endswith(key[0][:8]),len(folder.name)
     kept = [min(fs, key=partial(added, key)) for key,fs in same.items()]
     copies = sorted(o.name for fs in same.values() for o in fs if o not in kept)
     if copies: warn(f'{len(copies)} copies of run folders in {root} are left out: '

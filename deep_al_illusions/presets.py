@@ -20,6 +20,7 @@ from .core import *
 # %% ../nbs/29_presets.ipynb #7a0196fb
 _usual = {f.name: f.default for f in fields(Spec)}
 _with_commas = 'task', 'init' # Paths
+_pairs = dict(breaks='flip,rotate', range='0,4095') # Of which a list would be several runs
 
 def _values(name, given): # List
     "The values that a grid gives to a parameter, or an `InputError` for what cannot be meant"
@@ -27,10 +28,13 @@ def _values(name, given): # List
         'parameters have names of letters')
     if given==[]: raise InputError(f'{name}: the grid gives no value')
     values = given if isinstance(given, list) else [given]
+    whole = any(',' in str(v) or v=='none' for v in values)
+    if name in _pairs and len(values)>1 and not whole:
+        raise InputError(f'{name}: a list stands for several runs; for one run write {name}: {_pairs[name]}')
     for v in values:
         if v is None and _usual.get(name) is not None:
             raise InputError(f'{name}: null stands for no value; leave the line out, or write none')
-        if isinstance(v, str) and ',' in v and name not in _with_commas:
+        if isinstance(v, str) and ',' in v and name not in (*_with_commas, *_pairs):
             raise InputError(f'{name}: {v!r} is one text; a list is written [{v}]')
     twice = [k for k,n in Counter(map(str, values)).items() if n>1]
     if twice: warn(f'{name}: the grid gives {", ".join(twice)} twice, which counts once')

@@ -20,7 +20,7 @@ from skimage.measure import label
 
 from .acquire import *
 from .audit import *
-from .augment import Chain
+from .augment import Chain,operations_in
 from .clicks import *
 from .core import *
 from .deeplab import *
@@ -29,12 +29,11 @@ from .loop import ledger_columns
 from .pool import *
 from .s4gan import *
 from .segdata import *
-from . import __version__
 
 # %% ../nbs/24_regions.ipynb #2ffa73f1
 def _outlines(task, spec, root):
     "The polygons of the task's label maps, from `root/outlines` where they have been made before"
-    key = digest(task.digest, spec.tolerance, asdict(conventions[spec.convention]), task.background, __version__)
+    key = digest(task.digest, spec.tolerance, asdict(conventions[spec.convention]), task.background, code_digest())
     if 'drawn' in task.__dict__: return task.drawn
     kept = task.__dict__.setdefault('made', {})
     path = Path(root)/'outlines'/f'{key}.npz' if root else None
@@ -102,6 +101,8 @@ def check(self:SegTask, spec:Spec):
     "Raise an `InputError` for settings that segmentation cannot have"
     if spec.augment=='strong': raise InputError('augment strong is for classification; segmentation has none (crops) and weak (scaled and flipped crops)')
     if spec.scale=='paper' and spec.init=='random': warn('the paper starts from weights trained on COCO; without init=FILE this run starts from random ones')
+    more = sorted(operations_in(self.breaks)-{'flip'})
+    if more: warn(f'breaks {", ".join(more)} changes nothing: the views of segmentation are crops, scales and flips, of which flip can be left out')
     if spec.level=='image' and spec.candidates=='prediction': raise InputError('candidates prediction needs level=polygon')
     most = math.log(len(self.classes)) if spec.reading=='nats' else 1
     if spec.aggregate=='count' and spec.threshold>=most:
@@ -153,7 +154,7 @@ def crops(self:SegTask, ids, bs:int, n_iter:int, generator, labelled:bool=True, 
     "`n_iter` batches of crops of the images `ids`, with what is labelled of them or without; `whole` leaves out those labelled in part"
     s,fill,ys = self.spec,[255*o for o in self.mean],self.labels if labelled else Labels(self, [])
     if whole: ids = torch.tensor([i for i in ids.tolist() if i in ys.whole])
-    return Crops(self.x_train, ys, ids, bs, n_iter, generator, s.device, s.crop, s.augment=='weak', s.augment=='weak' and 'flip' not in self.breaks, fill)
+    return Crops(self.x_train, ys, ids, bs, n_iter, generator, s.device, s.crop, s.augment=='weak', s.augment=='weak' and 'flip' not in operations_in(self.breaks), fill)
 
 @patch
 def batches(self:SegTask, spec:Spec, lbl, purpose)->Crops:
@@ -178,7 +179,7 @@ def augmentation(self:SegTask, spec:Spec): return Chain() # `Crops` has its own
 def views_in_words(self:SegTask, spec:Spec)->str:
     "What a training does to the images that it shows"
     told = ['crop']
-    if spec.augment=='weak': told += ['scale', *['flip']*('flip' not in self.breaks)]
+    if spec.augment=='weak': told += ['scale', *['flip']*('flip' not in operations_in(self.breaks))]
     return f'all images: {", ".join(told)}'
 
 # %% ../nbs/24_regions.ipynb #13d2414f

@@ -530,7 +530,8 @@ def masks(
     "A task from a folder of photographs and one of label maps with the same names"
     path,size = sized(name)
     images,labels = pair_of(path, 'masks')
-    options = options_in([images, labels, images.parent, images.parent.parent], options)
+    above = [o.parent for o in (images, labels)]
+    options = options_in([*dict.fromkeys([images, labels, *above, *(o.parent for o in above)])], options)
     listing,said = find_classes(labels)
     for o in said: warn(f'{name}: {o}')
     parts = split_folders(images, labels, name)

@@ -24,7 +24,6 @@ from fastcore.basics import noop,patch
 from torch import Tensor
 from tqdm import tqdm
 
-from . import __version__
 from .augment import *
 from .cache import *
 from .core import *
@@ -386,21 +385,29 @@ def make_step(task, spec, lbl, purpose, extra=()): # A `Step`
 def is_task(init): return init.partition(':')[0] in tasks
 
 @cache
-def _once(name, f): return load_task(name).digest # Of the task that the function `f` makes
+def _once(name, f): return load_task(name).run_digest # Of the task that the function `f` makes
+
+def _of_name(name):
+    "Fingerprint of a task without a path; one of yours may read a file, so it is made anew"
+    return _once(name, tasks[name]) if is_ours(fingerprint(tasks[name])) else load_task(name).run_digest
+
+def _changed(path): # When a file was last changed, whatever was made of its times
+    s = path.stat()
+    return s.st_mtime_ns,s.st_ctime_ns,s.st_size
 
 @cache
 def _file_digest(path, changed): return digest(path.read_bytes())
 
 def data_digest(spec:Spec)->str:
     "Fingerprint of the images of a run; those without a file are loaded once"
-    if ':' in spec.task or asked(spec): return task_for(spec).digest
-    return _once(spec.task, tasks[spec.task])
+    if ':' in spec.task or asked(spec): return task_for(spec).run_digest
+    return _of_name(spec.task)
 
 def init_digest(init:str): # Text
     "Fingerprint of the weights, or of the images, that `Spec.init` names"
     if init in ('random', 'imagenet'): return init
-    if is_task(init): return load_task(init).digest if ':' in init else _once(init, tasks[init])
-    try: return _file_digest(path := weights_path(init), path.stat().st_mtime_ns)
+    if is_task(init): return load_task(init).digest if ':' in init else _of_name(init)
+    try: return _file_digest(path := weights_path(init), _changed(path))
     except OSError as e: raise InputError(f'init {init}: no weights there ({e.strerror}); give random, imagenet, a task or a file') from None
 
 # %% ../nbs/05_train.ipynb #2b14eab0
@@ -428,7 +435,7 @@ def _stats(init):
     if init=='random' or is_task(init): return None
     if init=='imagenet': return imagenet
     path = weights_path(init)
-    return _file_stats(path, path.stat().st_mtime_ns if path.exists() else 0)
+    return _file_stats(path, _changed(path) if path.exists() else 0)
 
 # %% ../nbs/05_train.ipynb #62d797fc
 def new_model(
@@ -449,15 +456,17 @@ def new_model(
 _not_training = '''task strategy scale budget initial per_cycle cycles level subset members candidates last
 aggregate threshold reading ensemble breaks range matte copies'''.split()
 
+def _by_our_name(f): return isinstance(f, str) and f.startswith('deep_al_illusions.') # Imported on first use
+
 def own_code(
     task, spec:Spec,
     extra=(), # Names in `extras`
 )->dict: # Registry -> fingerprint; empty where all of it is this package's
     "What a training runs that is not of this package, by its code"
     family = spec.model if spec.model in models else spec.model.partition('-')[0]
-    used = dict(augment=augments.get(spec.augment), ssl=regimes.get(spec.ssl), model=models.get(family))
-    used |= {o: extras.get(o) for o in extra}
-    told = {k: fingerprint(f) for k,f in used.items() if f is not None and not isinstance(f, str)}
+    used = dict(augment=(augments, spec.augment), ssl=(regimes, spec.ssl), model=(models, family))
+    used |= {o: (extras, o) for o in extra}
+    told = {k: fingerprint(r[name]) for k,(r,name) in used.items() if name in r and not _by_our_name(r.get(name))}
     return {k: o for k,o in told.items() if not is_ours(o)}
 
 @patch
@@ -476,7 +485,7 @@ def training_key(
     how = {path_for(spec.device)}-{*exact}
     code = [own_code(task, spec, extra), task.reads(spec)]
     return digest(task.digest, settings, sorted(map(int, lbl)), cycle, member, [*extra, *how], code,
-        torch.get_num_threads(), __version__)
+        torch.get_num_threads(), code_digest())
 
 # %% ../nbs/05_train.ipynb #64e2bc0a
 def keep_memory():

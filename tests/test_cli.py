@@ -1,5 +1,6 @@
 "The command line: one clear line and status 2 for every mistake, and nothing written"
-import json,shutil,subprocess,sys
+import json,os,shutil,subprocess,sys
+from pathlib import Path
 
 import matplotlib, nbformat, numpy as np, pandas as pd, pytest, torch
 
@@ -295,3 +296,29 @@ def test_acquire_is_light():
     code = "import torch,sys,time; t=time.time(); import deep_al_illusions.acquire; print(time.time()-t, *[m for m in ('fastai','torchvision') if m in sys.modules])"
     out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split()
     assert len(out)==1 and float(out[0])<2, out
+
+@pytest.mark.parametrize('closed', ['>&-', '2>&-', '>&- 2>&-'])
+def test_closed_streams_end_nothing(tmp_path, closed):
+    command = Path(sys.executable).parent/'dal-run'
+    r = subprocess.run(f'{command} --runs {tmp_path}/r --cycles 0 --epochs 1 --initial 10 {closed}', shell=True, capture_output=True, text=True)
+    assert r.returncode==0 and 'Traceback' not in r.stderr and [*tmp_path.glob('r/*/DONE')], r.stderr
+
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='needs /dev/full')
+def test_an_output_that_cannot_be_written_is_one_line(tmp_path):
+    command = Path(sys.executable).parent/'dal-status'
+    r = subprocess.run(f'{command} --runs {tmp_path} > /dev/full', shell=True, capture_output=True, text=True)
+    assert r.returncode==2 and r.stderr.strip()=='dal-status: the output cannot be written: No space left on device', r.stderr
+
+@pytest.mark.parametrize('name', ['numpy.py', 'yaml.py', 'torch.pyc', 'json/__init__.py', 'random/__init__.py'])
+def test_what_stands_in_the_way_of_a_module_is_named(tmp_path, name):
+    (tmp_path/name).parent.mkdir(exist_ok=True)
+    (tmp_path/name).write_text('x')
+    r = subprocess.run([Path(sys.executable).parent/'dal-status'], env=os.environ|dict(PYTHONPATH=str(tmp_path)), capture_output=True, text=True)
+    lines = r.stderr.strip().splitlines()
+    assert r.returncode==2 and len(lines)==1 and f'{tmp_path/name.partition("/")[0]} stands in front of' in lines[0], r.stderr
+
+def test_folders_that_stand_in_the_way_of_nothing(tmp_path):
+    for o in 'json', 'numpy': (tmp_path/o).mkdir()
+    (tmp_path/'numpy/__init__.py').write_text('raise SystemExit("the numpy of this folder")')
+    r = subprocess.run([sys.executable, '-c', 'from deep_al_illusions import _in_the_way; print([*_in_the_way()])'], env=os.environ|dict(PYTHONPATH=str(tmp_path)), capture_output=True, text=True)
+    assert r.stdout.strip()=='[]', (r.stdout, r.stderr)

@@ -1,13 +1,14 @@
 "Forms of other people's data in which a second reader found wrong numbers without a word: each is right now, or one line"
 import io,struct,warnings,zlib
 
-import numpy as np, pytest, tifffile
+import numpy as np, pytest, tifffile, torch
 from PIL import Image
 
-from deep_al_illusions.core import InputError
+from deep_al_illusions.core import InputError, Spec
 from deep_al_illusions.data import load_task
 from deep_al_illusions.decode import Shown, picture, turned
 from deep_al_illusions.layouts import part_of
+import deep_al_illusions.regions # chkstyle: ignore
 
 rng = np.random.default_rng(0)
 c8 = rng.integers(0, 256, (10, 14, 3), dtype=np.uint8)
@@ -411,3 +412,27 @@ def test_a_smaller_copy_that_comes_first():
         w.write(c8[::2,::2], photometric='rgb', subfiletype=1)
         w.write(c8, photometric='rgb')
     with pytest.raises(InputError, match='begins with a smaller copy'): picture(b.getvalue())
+
+def test_settings_in_a_file_of_another_case(tmp_path):
+    name = label_set(tmp_path/'a', three)
+    (tmp_path/'a/Dataset.YAML').write_text('breaks: Flip\n')
+    assert loaded(name).breaks==('flip',)
+    (tmp_path/'a/dataset.yml').write_text('breaks: none\n')
+    refuses('both give settings', name)
+
+@pytest.mark.parametrize('text,words', [('breaks: flip\nbreaks: none\n', 'breaks stands twice'), ('breaks:\n', 'breaks has no value'), ('breaks: hflip\n', "unknown operation 'hflip'")])
+def test_settings_that_say_nothing_or_two_things(tmp_path, text, words):
+    name = label_set(tmp_path/'a', three)
+    (tmp_path/'a/dataset.yaml').write_text(text)
+    refuses(words, name)
+
+def test_a_file_of_nearly_that_name_is_mentioned(tmp_path):
+    name = label_set(tmp_path/'a', three)
+    (tmp_path/'a/dataset.json').write_text('{"breaks": "flip"}')
+    assert 'dataset.json is not read' in said(name)[1]
+
+@pytest.mark.parametrize('given', ['flip', 'Flip', 'FLIP', 'rotate,Flip'])
+def test_no_view_of_scenes_is_mirrored_whatever_the_case(given):
+    spec = Spec(task='scenes', breaks=given, augment='weak')
+    task = load_task('scenes', breaks=given).at(spec)
+    assert 'flip' not in task.views_in_words(spec) and not task.batches(spec, [0, 1], lambda purpose: torch.Generator()).flip

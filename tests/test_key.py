@@ -1,20 +1,20 @@
 "One thing changed at a time: it changes the key of a training, or provably cannot change the training"
-import sys,warnings
+import json,os,re,subprocess,sys,warnings
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np, pytest, torch
+import numpy as np, pandas as pd, pytest, torch
 from PIL import Image
 
 from deep_al_illusions.augment import Chain, RandomFlip, augments
 from deep_al_illusions.clicks import Convention, conventions, outlines
 from deep_al_illusions.core import InputError, Spec
-from deep_al_illusions.data import Task, accuracy, files_of, load_task, tasks
+from deep_al_illusions.data import Task, accuracy, files_of, fingerprint, load_task, tasks
 from deep_al_illusions.loop import run
 import deep_al_illusions.regions # chkstyle: ignore
 from deep_al_illusions.segdata import SegTask, miou, scene
-from deep_al_illusions.train import train, training_key
+from deep_al_illusions.train import data_digest, init_digest, train, training_key
 
 def tiny(**kw):
     g = torch.Generator().manual_seed(0)
@@ -210,6 +210,137 @@ def test_a_strategy_of_ones_own_is_compared_by_its_code(tmp_path, monkeypatch):
     def first(outs, pool, generator): return Order(torch.arange(len(pool.unl)).flip(0))
     register('own_first')(first)
     with pytest.raises(InputError, match='strategy own_first has changed'): run(s, tmp_path, say=silent)
+
+# Your own code, one thing changed at a time
+
+base = '''
+import functools,numpy as np,torch
+from dataclasses import dataclass
+import {helpers} as helpers
+limit,table,weights = 1,dict(a=1),np.zeros(3)
+def helper(x): return x+1
+class Base:
+    k = 1
+class Mine(Base):
+    by = 1
+    def __init__(self, a=1): self.a = a
+    @property
+    def p(self): return 1
+    @classmethod
+    def c(cls): return 1
+    @staticmethod
+    def s(): return 1
+    def __call__(self, x): return x*1
+@dataclass
+class Data:
+    a:int = 1
+    def __call__(self, x): return x+1
+@functools.lru_cache
+def cached(x): return x+1
+def f_module(x): return helpers.h(x)
+def f_lambda(x): return (lambda y: helper(y)+limit)(x)
+def f_inner(x):
+    def g(y): return helper(y)
+    return g(x)
+def f_generator(x): return sum(helper(y) for y in x)
+def f_list(x): return [helper(y) for y in x]
+def f_keyword(x, *, k=1): return x
+def f_set(x): return x in {{'a', 'b', 'c', 'd'}}
+def f_table(x): return table['a']
+def f_array(x): return weights[0]
+def f_cached(x): return cached(x)
+@torch.no_grad()
+def f_wrapped(x): return x+1
+f_object = Mine()
+f_bound = Mine().__call__
+f_data = Data()
+f_network = torch.nn.Linear(1, 1)
+torch.nn.init.constant_(f_network.weight, 1.)
+torch.nn.init.constant_(f_network.bias, 1.)
+def f_attribute(x): return f_attribute.k
+f_attribute.k = 1
+'''
+every = [o for o in re.findall(r'^(?:def |)(f_\w+)', base, re.M)]
+every = [*dict.fromkeys(every)]
+
+# What is changed, how, and which of the fingerprints have to change; others must not
+# chkstyle: ignore-node
+changes = {'helper': ('return x+1\nclass Base', 'return x+2\nclass Base', 'f_lambda f_inner f_generator f_list'), 'a number': ('limit,table,weights = 1', 'limit,table,weights = 2', 'f_lambda'), 'a table': ('dict(a=1)', 'dict(a=2)', 'f_table'),
+    'an array': ('np.zeros(3)', 'np.ones(3)', 'f_array'), 'a base class': ('    k = 1', '    k = 2', 'f_object f_bound'), 'an attribute of a class': ('    by = 1', '    by = 2', 'f_object f_bound'),
+    'what an object holds': ('a=1): self', 'a=2): self', 'f_object f_bound'), 'a property': ('def p(self): return 1', 'def p(self): return 2', 'f_object f_bound'), 'a class method': ('def c(cls): return 1', 'def c(cls): return 2', 'f_object f_bound'),
+    'a static method': ('def s(): return 1', 'def s(): return 2', 'f_object f_bound'), 'a call': ('return x*1', 'return x*2', 'f_object f_bound'), 'a dataclass': ('    a:int = 1\n    def __call__(self, x): return x+1', '    a:int = 1\n    def __call__(self, x): return x+2', 'f_data'),
+    'a field': ('a:int = 1', 'a:int = 2', 'f_data'), 'a cached function': ('def cached(x): return x+1', 'def cached(x): return x+2', 'f_cached'), 'a keyword': ('*, k=1', '*, k=2', 'f_keyword'), 'a set': ("'d'}}", "'e'}}", 'f_set'),
+    'a wrapped function': ('def f_wrapped(x): return x+1', 'def f_wrapped(x): return x+2', 'f_wrapped'), 'weights': ('weight, 1.', 'weight, 2.', 'f_network'), 'an attribute of a function': ('f_attribute.k = 1', 'f_attribute.k = 2', 'f_attribute'),
+    'a module beside it': ('', '', 'f_module'), 'a comment': ('limit,', '# A comment\nlimit,', '')}
+
+def told(folder, source=base, help='def h(x): return x\n'):
+    "The fingerprint of each function, as a process of its own sees them"
+    folder.mkdir()
+    (folder/'helpers_of_mine.py').write_text(help)
+    (folder/'mine.py').write_text(source.format(helpers='helpers_of_mine'))
+    code = f'import json,mine; from deep_al_illusions.data import fingerprint; print(json.dumps({{o: fingerprint(getattr(mine, o)) for o in {every}}}))'
+    r = subprocess.run([sys.executable, '-c', code], cwd=folder, capture_output=True, text=True)
+    assert not r.returncode, r.stderr
+    return json.loads(r.stdout)
+
+@pytest.fixture(scope='module')
+def as_it_was(tmp_path_factory): return told(tmp_path_factory.mktemp('own')/'a')
+
+@pytest.mark.parametrize('what', changes)
+def test_own_code_is_told_with_all_that_it_reads(what, as_it_was, tmp_path):
+    old,new,which = changes[what]
+    assert base.count(old)==1 or not old
+    now = told(tmp_path/'b', base.replace(old, new) if old else base, 'def h(x): return x+1\n' if what=='a module beside it' else 'def h(x): return x\n')
+    changed = {o for o in every if now[o]!=as_it_was[o]}
+    assert {*which.split()}<=changed and not changed-{*which.split()}, changed
+
+def test_a_strategy_may_read_arrays_and_tables():
+    table = pd.DataFrame(dict(a=[1, 2]))
+    def f(x, some=np.arange(3), seen=[np.arange(2), np.arange(2)]): return table
+    assert fingerprint(f)==fingerprint(f)
+    before = fingerprint(f)
+    table.loc[0,'a'] = 5
+    assert fingerprint(f)!=before
+
+def test_parts_of_ones_own_are_compared_for_a_finished_run(tmp_path, monkeypatch):
+    monkeypatch.setitem(augments, 'mine', lambda task: Chain([RandomFlip(.5)]))
+    s = Spec(augment='mine', initial=20, **quick|dict(iterations=1))
+    folder = run(s, tmp_path, say=silent)
+    assert run(s, tmp_path, say=silent)==folder
+    monkeypatch.setitem(augments, 'mine', lambda task: Chain([RandomFlip(.7)]))
+    with pytest.raises(InputError, match='augment mine has changed'): run(s, tmp_path, say=silent)
+
+def test_a_task_of_ones_own_by_its_methods_and_costs():
+    class Mine(Task):
+        def weight(self): return 1
+    made = [tiny().digest, Mine('tiny', list('abc'), *(getattr(tiny(), k) for k in ('x_train', 'y_train', 'x_test', 'y_test'))).digest]
+    t = tiny()
+    t.costs = t.costs*2
+    assert len({*made, t.run_digest})==3 and t.digest==made[0]
+
+def test_a_task_of_ones_own_that_reads_a_file_is_looked_at_again(tmp_path, monkeypatch):
+    def mine(name): return tiny(breaks=tuple((tmp_path/'a.txt').read_text().split()))
+    monkeypatch.setitem(tasks, 'mine', mine)
+    s,seen = Spec(task='mine', **quick),[]
+    for text in '', 'flip', 'flip':
+        (tmp_path/'a.txt').write_text(text)
+        seen.append(data_digest(s))
+    assert seen[0]!=seen[1]==seen[2]
+
+def test_weights_with_the_times_of_others(tmp_path):
+    seen = []
+    for k in 1,2:
+        torch.save(dict(a=torch.full((3,), float(k))), tmp_path/'w.pt')
+        os.utime(tmp_path/'w.pt', (10, 10))
+        seen.append(init_digest(str(tmp_path/'w.pt')))
+    assert seen[0]!=seen[1]
+
+def test_the_code_of_the_package_is_in_the_key(monkeypatch):
+    import deep_al_illusions.train as module
+    t,s = tiny(),spec_of['plain']
+    before = training_key(t, s, [0, 1])
+    monkeypatch.setattr(module, 'code_digest', lambda: 'other')
+    assert training_key(t, s, [0, 1])!=before
 
 # What a task is read from
 

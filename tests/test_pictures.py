@@ -377,7 +377,7 @@ wrong = {
     'train from 1': (lambda d: d|dict(y_train=d['y_train']+1), 'train counts from 1 and test from 0'), 'names and numbers': (lambda d: d|dict(y_train=np.array(list('abcd'))[d['y_train']]), 'store both alike'),
     'names besides classes': (lambda d: d|dict(y_train=np.array(list('abcd'))[d['y_train']], y_test=np.array(list('abcd'))[d['y_test']], classes=np.array(list('abc'))), 'not in classes: d'),
     'nan': (lambda d: d|dict(x_train=np.where(d['x_train']>200, np.nan, .5)), 'no numbers'), 'no test': (lambda d: d|dict(x_test=d['x_train'], y_test=d['y_train']), 'all 80 test pictures'),
-    'other capitals': (lambda d: {('X_train' if k=='x_train' else k): v for k,v in d.items()}, 'is X_train meant'), 'misspelt setting': (lambda d: d|dict(breaks='flop', matte='grey'), 'unknown matte')}
+    'other capitals': (lambda d: {('X_train' if k=='x_train' else k): v for k,v in d.items()}, 'is X_train meant'), 'misspelt setting': (lambda d: d|dict(matte='grey'), 'unknown matte'), 'misspelt operation': (lambda d: d|dict(breaks='flop'), "did you mean 'flip'")}
 
 @pytest.mark.parametrize('case', wrong)
 def test_arrays_that_are_ambiguous_are_refused(tmp_path, arrays, case):

@@ -2,11 +2,12 @@
 import json,shutil,warnings
 from pathlib import Path
 
-import pandas as pd, pytest
+import numpy as np, pandas as pd, pytest
 
 from deep_al_illusions.cli import dal_prune, dal_report, dal_run
 from deep_al_illusions.core import InputError, Spec, digest, run_id, settings, write_json
 from deep_al_illusions.loop import load_notes, load_runs, run, run_folders
+from deep_al_illusions.options import Options
 from deep_al_illusions.presets import combinations, runs_of
 from deep_al_illusions.status import overview, status
 
@@ -238,3 +239,50 @@ def test_folders_whose_settings_cannot_be_read_are_no_copies_of_each_other(runs)
         warnings.simplefilter('error')
         assert [o.name for o in run_folders(runs)]==['a', 'b']
     with pytest.warns(UserWarning, match='is not finished'): assert isinstance(load_runs(runs)[0], pd.DataFrame)
+
+@pytest.mark.parametrize('heading', ['default', 'Default', 'settings', 'deep-al-illusions', 'Deep_AL_Illusions', 'deep_al_illusions ', 'dal', 'tool.deep_al_illusions'])
+def test_settings_under_another_heading_are_refused(below, heading):
+    below(f'[{heading}]\nthreads = 3\n')
+    with pytest.raises(InputError, match='are under .deep_al_illusions.'): settings()
+
+def test_settings_beside_ours_are_mentioned(below):
+    below('[DEFAULT]\nthreads = 3\n[deep_al_illusions]\nworkers = 2\n')
+    with pytest.warns(UserWarning, match='threads under .DEFAULT. is not read'): said = settings()
+    assert (said.threads, said.workers)==(1, 2)
+
+@pytest.mark.parametrize('name,v', [('DAL_THREADS', '3000000000'), ('DAL_THREADS', '9'*20), ('DAL_WORKERS', '5000')])
+def test_more_than_there_can_be(monkeypatch, name, v):
+    monkeypatch.setenv(name, v)
+    with pytest.raises(InputError, match='must be at most'): settings()
+
+@pytest.mark.parametrize('line,want', [('breaks: flip,rotate', ['flip,rotate']), ('breaks: [none, flip]', ['none', 'flip']), ('range: 0,255', ['0,255']), ('breaks: [flip,rotate]', 'breaks: flip,rotate'), ('range: [0, 255]', 'range: 0,4095')])
+def test_a_pair_in_a_grid_is_one_value(tmp_path, line, want):
+    (tmp_path/'grid.yaml').write_text(f'epochs: 1\ncycles: 0\n{line}\n')
+    if isinstance(want, list): assert [getattr(s, line.partition(':')[0]) for s in runs_of(str(tmp_path/'grid.yaml'))]==want
+    else:
+        with pytest.raises(InputError, match=f'a list stands for several runs; for one run write {want}'): runs_of(str(tmp_path/'grid.yaml'))
+
+@pytest.mark.parametrize('name', ['Flip', 'FLIP', 'flip', 'rotate, flip'])
+def test_operations_in_any_case(name): assert 'flip' in Options(breaks=name).breaks
+
+@pytest.mark.parametrize('name', ['hflip', 'horizontal_flip', 'mirror', 'no', 'flip rotate', 'flip;rotate', '[flip]', 'FLIP,none', 'scale'])
+def test_operations_that_there_are_not(name):
+    with pytest.raises(InputError, match='unknown operation'): Options(breaks=name)
+
+def test_a_run_of_other_data_that_was_moved_away_is_no_copy(runs, tmp_path):
+    rng = np.random.default_rng(0)
+    found = []
+    for k in range(2):
+        x,y = rng.integers(0, 256, (40, 8, 8), dtype=np.uint8),np.arange(40)%2
+        np.savez(tmp_path/'a.npz', x_train=x[:30], y_train=y[:30], x_test=x[30:], y_test=y[30:])
+        folder = run(Spec(task=f'npz:{tmp_path}/a.npz', initial=4, cycles=0, iterations=1, bs=4), say=lambda o: None)
+        if not k: folder.rename(runs/f'{folder.name}-old')
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        assert [o.name for o in run_folders(runs)]==[folder.name, f'{folder.name}-old']
+
+def test_a_whole_copy_stands_for_an_original_that_was_cut(runs):
+    folder = run(Spec(cycles=0, epochs=1), say=lambda o: None)
+    shutil.copytree(folder, runs/'copy')
+    (folder/'cycles.csv').write_text('')
+    with pytest.warns(UserWarning, match='1 copies'): assert [o.name for o in run_folders(runs)]==['copy']
