@@ -339,9 +339,11 @@ def chain(
     task, # A `Task`
     recipe:Recipe,
 )->Chain:
-    "The augmentation of that name; one that takes the task alone has a recipe of its own"
+    "The augmentation of that name; one that takes the task, and perhaps settings with defaults, has a recipe of its own"
     build = augments[name]
-    return build(task, recipe) if len(signature(build).parameters)>1 else build(task)
+    second = [*signature(build).parameters.values()][1:2]
+    takes = second and (second[0].name=='recipe' or second[0].default is second[0].empty)
+    return build(task, recipe) if takes else build(task)
 
 # %% ../nbs/02_augment.ipynb #2123aa43
 def views(

@@ -6,7 +6,7 @@
 __all__ = ['command', 'dal_run', 'dal_sweep', 'dal_report', 'dal_estimate', 'dal_status', 'dal_prune']
 
 # %% ../nbs/36_cli.ipynb #cebfeb31
-import argparse,errno,importlib.metadata,os,signal,sys,threading,warnings
+import argparse,errno,os,signal,sys,threading,warnings
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
@@ -48,20 +48,10 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f'unexpected {extra[0]!r}; see {self.prog} --help')
 
 # %% ../nbs/36_cli.ipynb #12fb7d8a
-def _installed(): # Folder of the package, `None` where there is no telling
-    "Where the environment has this package, whatever `PYTHONPATH` says"
-    import json
-    from urllib.parse import unquote, urlparse
-    try: dist = importlib.metadata.distribution(package.name)
-    except importlib.metadata.PackageNotFoundError: return None
-    if dist.locate_file(package.name).is_dir(): return Path(dist.locate_file(package.name))
-    url = json.loads(dist.read_text('direct_url.json') or '{}').get('url', '')
-    return Path(unquote(urlparse(url).path))/package.name if url else None
-
 def _which():
     "Say which package answers, where `PYTHONPATH` brings another than the installed one"
     brought = [os.path.abspath(o) for o in os.environ.get('PYTHONPATH', '').split(os.pathsep) if o]
-    mine = _installed()
+    mine = installed()
     if str(package.parent) not in brought or mine and mine.resolve()==package.resolve(): return
     warnings.warn(f'PYTHONPATH brings {this_code()}, not the installed one in {mine}')
 

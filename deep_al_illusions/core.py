@@ -7,7 +7,8 @@ __all__ = ['scales', 'classification_settings', 'regime_settings', 'task_setting
            'segmentation_settings', 'polygon_level', 'budgets', 'package', 'InputError', 'unknown', 'Registry',
            'in_one_line', 'has_control', 'text_of', 'folder_of', 'settings', 'kind_of', 'budget_of', 'Basics', 'Spec',
            'make_spec', 'digest', 'run_id', 'generator', 'atomic', 'cannot_write', 'make_folder', 'read_json',
-           'write_json', 'downloading', 'notebook', 'code_digest', 'this_code', 'same_code', 'other_code', 'provenance']
+           'write_json', 'downloading', 'notebook', 'code_digest', 'this_code', 'installed', 'same_code', 'other_code',
+           'provenance']
 
 # %% ../nbs/00_core.ipynb #1105a0fd
 import codecs,configparser,difflib,errno,hashlib,importlib.metadata,importlib.util,json,math,os
@@ -17,6 +18,7 @@ from dataclasses import asdict,dataclass,fields
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import unquote,urlparse
 
 import torch
 
@@ -520,6 +522,14 @@ def code_digest()->str: # 16 hexadecimal digits
 def this_code()->str:
     "The code of this process in words: version, fingerprint, folder"
     return f'version {__version__} ({code_digest()}) in {package}'
+
+def installed(): # Folder, `None` where there is no telling
+    "Where the environment has this package, whatever `PYTHONPATH` and the current folder bring"
+    try: dist = importlib.metadata.distribution(package.name)
+    except importlib.metadata.PackageNotFoundError: return None
+    if dist.locate_file(package.name).is_dir(): return Path(dist.locate_file(package.name))
+    url = json.loads(dist.read_text('direct_url.json') or '{}').get('url', '')
+    return Path(unquote(urlparse(url).path))/package.name if url else None
 
 def same_code():
     "Raise an `InputError` where the process that asked for this one has other code"

@@ -412,6 +412,11 @@ def handed_back(spec:Spec, folder:Path)->dict: # Its provenance
     if had!=have: warn(f'{folder.name} was run with {had} threads, not {have}; its result stands')
     return was
 
+def _from_here():
+    "Say that the package is that of the current folder, where another one is installed"
+    there = installed()
+    if package.parent==Path.cwd() and there and there.resolve()!=package.resolve(): warn(f'this is {this_code()}, of the current folder, not the one installed in {there}')
+
 def run(
     spec:Spec, # What to run
     root:Path=None, # Where run folders live; the setting `runs_root` where left out
@@ -419,6 +424,7 @@ def run(
 )->Path: # The run folder
     "Carry out `spec`, or continue where it was stopped, or return at once where it is done"
     same_code()
+    _from_here()
     folder = Path(root or settings().runs_root)/run_id(spec)
     if finished(folder):
         other = other_code(handed_back(spec, folder))

@@ -192,7 +192,7 @@ def _tidy(folder):
 
 def prepare(specs, root):
     "Check every run, make the folder, and return those that are not finished"
-    tasks,others = {},Counter()
+    tasks,others,views = {},Counter(),set()
     for s in specs:
         if finished(root/run_id(s)):
             others[other_code(handed_back(s, root/run_id(s)))] += 1
@@ -201,7 +201,10 @@ def prepare(specs, root):
         key = s.task,*asked(s).items()
         if key not in tasks: tasks = {key: None}
         tasks[key] = check(s, tasks[key], root)
+        views.add(views_said(tasks[key], s))
     make_folder(root)
+    for o in sorted(views):
+        if 'breaks=flip' in o: warnings.warn(o) # Of your own data
     others.pop('', None)
     for other,n in others.items():
         then = 'their results stand' if other[:5]=='other' else 'the two are not compared'

@@ -122,6 +122,13 @@ def _without_test(name, classes, y, ys):
             'the score is over the others')
     if nowhere: warn(f'{name}: no picture anywhere is of {len(nowhere)} of the {n} classes ({some(nowhere)})')
 
+def _nearly_alike(name, classes):
+    "Say that names of classes differ in nothing but capitals and blanks"
+    known = {}
+    for c in classes:
+        other = known.setdefault(' '.join(c.casefold().split()), c)
+        if other!=c: warn(f'{name}: {other!r} and {c!r} are two classes; if they are one, write them alike')
+
 def task_of(
     name:str, # As in `Spec.task`
     classes:list, # C names
@@ -133,6 +140,7 @@ def task_of(
     if len(x)==len(y) and len(xs)==len(ys) and len(x) and len(xs):
         check_pixels(name, x, xs)
         if x.shape[1:]==xs.shape[1:]: parts = checked_for_copies(name, parts, options)
+    _nearly_alike(name, classes)
     task = Task(name, classes, *parts, breaks=options.breaks or ())
     _without_test(name, classes, task.y_train, task.y_test)
     return task

@@ -436,3 +436,14 @@ def test_no_view_of_scenes_is_mirrored_whatever_the_case(given):
     spec = Spec(task='scenes', breaks=given, augment='weak')
     task = load_task('scenes', breaks=given).at(spec)
     assert 'flip' not in task.views_in_words(spec) and not task.batches(spec, [0, 1], lambda purpose: torch.Generator()).flip
+
+def test_names_that_differ_in_capitals_and_blanks(tmp_path):
+    assert "'Cat' and 'cat ' are two classes" in said(of_classes(tmp_path, *(f'{p}/{c}' for p in ('train', 'test') for c in ('Cat', 'cat ', 'dog'))))[1]
+
+def test_a_sweep_says_what_its_views_do_to_own_data(tmp_path):
+    from deep_al_illusions.runner import prepare
+    x = rng.integers(0, 256, (40, 12, 12), dtype=np.uint8)
+    task = stored(tmp_path/'a.npz', x[:30], x[30:])
+    specs = [Spec(task=task, augment=o, initial=6, per_cycle=2, cycles=1) for o in ('none', 'weak', 'weak')]
+    with pytest.warns(UserWarning, match='flip.*give breaks=flip') as w: prepare(specs, tmp_path/'r')
+    assert sum('breaks=flip' in str(o.message) for o in w)==1

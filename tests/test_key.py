@@ -339,8 +339,26 @@ def test_the_code_of_the_package_is_in_the_key(monkeypatch):
     import deep_al_illusions.train as module
     t,s = tiny(),spec_of['plain']
     before = training_key(t, s, [0, 1])
-    monkeypatch.setattr(module, 'code_digest', lambda: 'other')
+    with monkeypatch.context() as m:
+        m.setattr(module, 'code_digest', lambda: 'other')
+        assert training_key(t, s, [0, 1])!=before
+    assert training_key(t, s, [0, 1])==before
+    monkeypatch.setattr(torch, '__version__', '0.1')
     assert training_key(t, s, [0, 1])!=before
+
+def test_a_package_of_the_current_folder_is_named(tmp_path, monkeypatch):
+    import deep_al_illusions.loop as module
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, 'package', tmp_path/'deep_al_illusions')
+    with pytest.warns(UserWarning, match='of the current folder, not the one installed in'): run(Spec(initial=10, **quick), tmp_path/'r', say=silent)
+
+def test_settings_with_defaults_of_an_augmentation_are_its_own(monkeypatch):
+    from deep_al_illusions.augment import Recipe, chain
+    seen = []
+    monkeypatch.setitem(augments, 'a', lambda task, p=.5: seen.append(p))
+    monkeypatch.setitem(augments, 'b', lambda task, recipe: seen.append(recipe))
+    for o in 'ab': chain(o, None, Recipe())
+    assert seen==[.5, Recipe()]
 
 # What a task is read from
 
