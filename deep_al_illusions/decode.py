@@ -154,7 +154,8 @@ def guess(data:bytes)->str:
         if data[:64].lstrip().startswith(head): return f'it is {what}'
     if data[4:8]==b'ftyp' and data[8:12]!=b'avif': return 'it is HEIC or a film; save it as PNG or JPEG'
     if data[128:132]==b'DICM': return 'it is DICOM; save it as 16-bit PNG'
-    if data[:4]==b'\x89PNG' and data[-8:-4]==b'IEND' or data[:2]==b'\xff\xd8' and data[-2:]==b'\xff\xd9': return 'its size or a text in it is beyond what is read; save it anew, smaller'
+    png,jpeg = data[:4]==b'\x89PNG' and data[-8:-4]==b'IEND',data[:2]==b'\xff\xd8' and data[-2:]==b'\xff\xd9'
+    if png or jpeg: return 'its size, or a text in it, is beyond what is read; save it anew, smaller'
     return 'it is no picture, or not whole'
 
 # %% ../nbs/00a_decode.ipynb #6de61bab
@@ -275,14 +276,19 @@ def _coloured(v, how, seen, path, alpha):
     opaque = 1 if v.dtype.kind=='f' else np.iinfo(v.dtype).max
     return over(np.concatenate([v8, rescaled(v[...,3:], 0, opaque)], 2), how.matte)
 
+def _stretch_key(im, data):
+    "Scale the transparent grey of a PNG of 2 or 4 bits as Pillow scales the others, which it forgets"
+    key = im.info.get('transparency')
+    bits,scheme = data[24:26] if data[:4]==b'\x89PNG' else (8, 0)
+    if bits in (2, 4) and scheme==0 and isinstance(key, int): im.info['transparency'] = key*(255//(2**bits-1))
+
 def _opened(data, path):
     "A PIL image, not loaded yet, or `None` where OpenCV may know better"
     try: im = Image.open(io.BytesIO(data))
     except unreadable as e:
         if _deep(data, None): return None
         raise InputError(f'{path} cannot be read: {guess(data)}') from None
-    if data[:4]==b'\x89PNG' and data[24] in (2, 4) and isinstance(im.info.get('transparency'), int) and data[25]==0:
-        im.info['transparency'] *= 255//(2**data[24]-1) # Pillow stretches such greys, but not the one that is transparent
+    _stretch_key(im, data)
     n = frames(im)
     if n>1: raise InputError(f'{path} has {n} frames; save each as a picture of its own, or leave one')
     return im

@@ -21,7 +21,7 @@ from .arrays import images_of,labels_of
 from .core import InputError
 from .data import Task,found,sized
 from .decode import check_range,picture
-from .layouts import each_of,files_in,folders_in,kind_of_file,left_out,loose_in,no_maps,parts_named,parts_of,plain,say_lists,sorted_out
+from .layouts import each_of,files_in,folders_in,kind_of_file,left_out,loose_in,no_maps,part_of,parts_named,parts_of,plain,say_lists,sorted_out
 from .options import Options,merged,option_names,options_in
 
 # %% ../nbs/01a_yours.ipynb #fd7d1b47
@@ -158,8 +158,11 @@ def _arrays(path, name)->dict:
         raise InputError(f'{name}: not a readable .npz archive ({why}); write it again with numpy.savez') from None
     except TypeError: raise InputError(f'{name}: not a .npz archive; write one with numpy.savez') from None
 
+_other_keys = ['train_images', 'train_labels', 'test_images', 'test_labels'] # As in MedMNIST
+
 def _needed(d, name)->dict:
     "The arrays that a task needs, and a word on the others"
+    if {*_other_keys}<={*d} and not {*_keys}&{*d}: d = {dict(zip(_other_keys, _keys)).get(k, k): v for k,v in d.items()}
     missing = [k for k in _keys if k not in d]
     if missing:
         near = get_close_matches(missing[0], [k for k in d if k not in _keys], 1, .5)
@@ -250,6 +253,7 @@ def _tested(parts, name):
     "The part that is tested on: the first that has classes"
     there = [k for k in ('test', 'val') if k in parts]
     labelled = [k for k in there if classes_in(parts[k], name)]
+    if not there: raise InputError(f'{name}: there is {parts["train"].name}, but no part to test on; add test/<class>/*, or give folder:{parts["train"]}, of which a fifth is tested')
     if not labelled:
         n = sum(len(files_in(parts[k])) for k in there)
         raise InputError(f'{name}: {" and ".join(there) or "test"} has {n} files and no folders of classes; '
@@ -283,12 +287,13 @@ def _read(files, size, options, name, seen, what)->Tensor: # N x 3 x H x W, uint
     return torch.from_numpy(np.stack(x)).permute(0, 3, 1, 2).contiguous()
 
 def _split(x, y)->Tensor: # Which are for testing
-    "A fifth of each class, by the digest of the pictures"
+    "A fifth of each class, by the digest of the pictures; a single picture is for training"
     keys = np.array(digests(x))
     test = np.zeros(len(keys), bool)
     for c in y.unique().tolist():
         own = np.unique(keys[(y==c).numpy()])
-        test |= np.isin(keys, own[:max(1, len(own)//5)])&(y==c).numpy()
+        some = own[:max(1, len(own)//5)] if len(own)>1 else []
+        test |= np.isin(keys, some)&(y==c).numpy()
     return torch.from_numpy(test)
 
 # %% ../nbs/01a_yours.ipynb #5c7b1fa6
@@ -306,12 +311,18 @@ def _filled(y, classes, name):
     for c,n in zip(classes, counts.tolist()):
         if not n: raise InputError(f'{name}: class {c} has no training images; remove the folder or fill it')
 
+def _inmost(folder, part):
+    "The folder of a part, or the only folder in it, where that is called after the part too: seg_train/seg_train"
+    inner = folders_in(folder)
+    return inner[0] if len(inner)==1 and part_of(inner[0].name)==part else folder
+
 def _parts(root):
     "The parts of a folder; a class of trains, beside others, is none"
     parts = parts_of(root)
     beside = [o for o in folders_in(root) if o not in parts.values()]
     def flat(o): return not folders_in(o) and any(kind_of_file(p)=='picture' for p in files_in(o))
-    return {} if [*parts]==['train'] and len(beside)>1 and all(map(flat, [*beside, *parts.values()])) else parts
+    if [*parts]==['train'] and len(beside)>1 and all(map(flat, [*beside, *parts.values()])): return {}
+    return {k: _inmost(o, k) for k,o in parts.items()}
 
 def folder(
     name:str, # folder:FOLDER or folder:FOLDER@SIZE

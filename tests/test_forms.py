@@ -447,3 +447,21 @@ def test_a_sweep_says_what_its_views_do_to_own_data(tmp_path):
     specs = [Spec(task=task, augment=o, initial=6, per_cycle=2, cycles=1) for o in ('none', 'weak', 'weak')]
     with pytest.warns(UserWarning, match='flip.*give breaks=flip') as w: prepare(specs, tmp_path/'r')
     assert sum('breaks=flip' in str(o.message) for o in w)==1
+
+def test_train_alone(tmp_path): refuses('no part to test on; add test/<class>/', of_classes(tmp_path, 'train/a', 'train/b'))
+
+def test_a_part_within_a_part_of_that_name(tmp_path):
+    task = loaded(of_classes(tmp_path, *(f'{p}/{p}/{c}' for p in ('seg_train', 'seg_test') for c in ('sea', 'street'))))
+    assert (task.classes, len(task.x_train), len(task.x_test))==(['sea', 'street'], 10, 10)
+
+def test_a_single_picture_of_a_class_is_trained_on(tmp_path):
+    of_classes(tmp_path, 'a', 'b')
+    photographs(tmp_path/'c', [900])
+    task,told = said(f'folder:{tmp_path}')
+    assert (task.y_train==2).sum()==1 and 'test has no picture of 1 of the 3 classes (c)' in told
+
+def test_arrays_in_the_names_of_medmnist(tmp_path):
+    x,y = rng.integers(0, 256, (40, 12, 12), dtype=np.uint8),np.arange(40)[:,None]%3
+    np.savez(tmp_path/'a.npz', train_images=x[:20], train_labels=y[:20], val_images=x[20:30], val_labels=y[20:30], test_images=x[30:], test_labels=y[30:])
+    task,told = said(f'npz:{tmp_path}/a.npz')
+    assert (len(task.x_train), len(task.x_test))==(20, 10) and 'not read of the archive: val_images, val_labels' in told
