@@ -23,9 +23,8 @@ def _in_the_way():
         except OSError: continue
         for o in sorted(names):
             name,end = os.path.splitext(o)
-            whole = end=='' and os.path.isfile(os.path.join(folder, o, '__init__.py'))
-            python = name in taken and (end in ('.py', '.pyc') or whole)
-            if python or end in ('.py', '.pyc') and name in _packages: yield os.path.abspath(os.path.join(folder, o))
+            file,folded = end in ('.py', '.pyc'),os.path.isfile(os.path.join(folder, o, '__init__.py'))
+            if file and name in taken|_packages or folded and o in taken: yield os.path.abspath(os.path.join(folder, o))
 
 def _begin():
     "What must come before torch is loaded"

@@ -213,9 +213,10 @@ def _at_once(x, t, a):
 
 # %% ../nbs/02_augment.ipynb #c995df7e
 _kinds = dict(shear=('shearx', 'sheary'), translate=('translatex', 'translatey'))
+
 def operations_in(breaks)->set:
     "The operations in `Task.breaks`, spelt as here, kinds written out"
-    return {q for o in breaks for q in _kinds.get(spelled(o), (spelled(o),))}
+    return {q for o in map(spelled, breaks) for q in _kinds.get(o, (o,))}
 
 class Policy(Augment):
     "`n` rows of actions a sample, drawn from a table of rows"

@@ -143,7 +143,7 @@ def _misfits(lines):
         one,other = lines[fits.index(True)],lines[fits.index(False)]
         raise InputError(f'the line {other!r} is not like the others, such as {one!r}; write number,name in each')
 
-_headers = set('class classes classname classnames name names label labels labelname labelnames category categories'.split())
+_headers = {*_called['name'].split(), 'classnames', 'labelnames', 'categories'}-{'title'} # Documents have titles
 
 def _heads_names(line): return re.sub(r'[\W_]', '', line).lower() in _headers # Is the line above bare names none?
 

@@ -289,14 +289,15 @@ class Contours:
         self.points = np.concatenate([np.zeros((0, 2)), *(r[2] for r in rings)])
         self.start = np.cumsum([0, *(len(r[2]) for r in rings)])
         if not c.cv2: self.worth = significance(self.points, self.start, least) if rings else np.zeros(0)
+        self.first = np.unique(self.poly, return_index=True)[1] # Outline of each polygon, among the rings
+        self.drawn = [self.points[self.start[r]:self.start[r+1]] for r in self.first]
+        self.before = np.array([*map(inside, self.drawn)])
     def _whole(self, simple): # P
         "What each polygon encloses, at most what those around it do: simplified, a thin frame may come out smaller than what it surrounds"
-        first = np.unique(self.poly, return_index=True)[1]
-        drawn = [self.points[self.start[r]:self.start[r+1]] for r in first]
-        before,res = (np.array([inside(o) for o in some]) for some in (drawn, [simple[r] for r in first]))
+        before,res = self.before,np.array([inside(simple[r]) for r in self.first])
         for i in np.argsort(-before, kind='stable'):
             for j in np.flatnonzero((before>before[i])&(res<=res[i])):
-                if points_in_poly([self.at[i]], drawn[j])[0]: res[i] = min(res[i], np.nextafter(res[j], 0))
+                if points_in_poly([self.at[i]], self.drawn[j])[0]: res[i] = min(res[i], np.nextafter(res[j], 0))
         return res
     def at_tolerance(self, tolerance):
         c,P,s = self.conv,len(self.cls),self.start

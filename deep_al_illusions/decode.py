@@ -72,9 +72,8 @@ class Held(NamedTuple):
     white:int # 65535, or 1 for floats
     most:float # 99 of 100 pixels are not above it
 
-def _held(v, white):
-    some = v.reshape(-1)[::max(1, v.size//100_000)]
-    return Held(*span(v), white, np.quantile(some, .99, method='lower').item())
+def _most(v): # What 99 of 100 of some of the values are not above; `flat` copies no more than these
+    return np.quantile(v.flat[::max(1, v.size//100_000)], .99, method='lower').item()
 
 def span(v)->tuple: # Least and greatest, as Python numbers
     "The range of values that an array holds"
@@ -101,7 +100,7 @@ def eight_bits(
         kind = 'floats are taken in 0..1' if white==1 else 'integers are taken in 0..65535'
         raise InputError(f'{what} holds {in_words(low, high)}, while {kind}; '
             f'say what is black and what is white: range={in_words(low, high, ",")}')
-    seen.append(_held(v, white))
+    seen.append(Held(low, high, white, _most(v)))
     return rescaled(v, 0, white)
 
 # %% ../nbs/00a_decode.ipynb #1a5d89c3

@@ -123,13 +123,13 @@ _nothing = {-1, 65535, 2**31-1, 2**32-1} # Void, in more than 8 bits
 def _shifted(total, listing):
     "Raise an `InputError` where 255 seems to be what the list gives another number"
     if 255 in listing.numbers: return
-    whole,void = listing.file,'write 255,ignore into it as well if 255 is void'
+    file,void = listing.file,'write 255,ignore into it as well if 255 is void'
     if {*total}=={0, 255} and 1 in listing.numbers:
-        raise InputError(f'label maps hold 0 and 255 alone, while {whole} numbers 0 and 1; is 255 the class that it calls 1? write 255 for it, or {void}')
+        raise InputError(f'label maps hold 0 and 255 alone, while {file} numbers 0 and 1; is 255 the class that it calls 1? write 255 for it, or {void}')
     ground = None if listing.background is None else listing.names[listing.background]
     first = listing.numbers.get(0)==listing.background is not None and is_void(ground, 'background')
     if first and 0 in total and 255 in total and max(listing.numbers) not in total:
-        raise InputError(f'{whole} begins with 0 for {ground}, while label maps have 255 too and never {max(listing.numbers)}, as if they held '
+        raise InputError(f'{file} begins with 0 for {ground}, while label maps have 255 too and never {max(listing.numbers)}, as if they held '
             f'one less than the list says (COCO-Stuff); number the classes as the maps do, without {ground}, or {void}')
 
 def _stated(total, listing):
@@ -200,15 +200,12 @@ def narrowed(
         'they numbers of objects, or of a longer list? write number,name of each into classes.txt')
 
 # %% ../nbs/19b_labelsets.ipynb #3368036b
-def _numbers_in(maps): # But for background and void
-    found = [[k for k in c.keys.tolist() if k not in (0, 255)] for c in maps]
-    return [k for k in found if k]
-
 def lengths(
     maps, # List of `Counted`
 )->int:
     "How many different lengths the numbers 1, 2, … of the maps of a set have; 0 where they have gaps"
-    found = _numbers_in(maps)
+    found = [[k for k in c.keys.tolist() if k not in (0, 255)] for c in maps]
+    found = [k for k in found if k]
     whole = all(k==[*range(1, len(k)+1)] for k in found)
     return len({*map(len, found)}) if whole and len(found)>=10 else 0
 

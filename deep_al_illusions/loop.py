@@ -8,10 +8,10 @@ __all__ = ['notes', 'columns', 'ledger_columns', 'identity', 'needs_of', 'networ
            'own_parts', 'handed_back', 'run', 'run_folders', 'first_digest', 'load_runs', 'load_notes']
 
 # %% ../nbs/09_loop.ipynb #595642a0
-import csv,gc,io,math,operator,time,zipfile
+import csv,gc,io,math,time,zipfile
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
+from functools import cache,partial
 from pathlib import Path
 from warnings import warn
 
@@ -374,8 +374,8 @@ def _same_data(spec, folder):
     if not {'stamp', 'data', 'init', 'threads'}<={*was}:
         raise InputError(f'{folder} does not say what it was run with; move it away to repeat the run')
     same = dict(task=partial(_same_files, spec, was), init=lambda: was['init']==init_digest(spec.init))
-    had,have = was.get('own', {}),own_parts(spec)
-    same |= {k: partial(operator.eq, had.get(k), have.get(k)) for k in {'strategy', *had, *have}}
+    had,have = was.get('own', {}),cache(partial(own_parts, spec))
+    same |= {k: lambda k=k: had.get(k)==have().get(k) for k in dict.fromkeys([*_of_own_code, *extras, *had])}
     for k,f in same.items():
         what = f'{_called.get(k, k)} {getattr(spec, k, "")}'.strip()
         try: ok = f()
@@ -388,6 +388,7 @@ def _same_data(spec, folder):
     return was
 
 _called = dict(task='data', init='weights')
+_of_own_code = 'strategy augment ssl model convention'.split()
 
 def _same_files(spec, was):
     "Are the images those of the run: by the times of their files, or by their contents?"
@@ -397,7 +398,7 @@ def _same_files(spec, was):
 def own_parts(spec:Spec)->dict: # What it is -> fingerprint; empty where all is of this package
     "Fingerprints of the code of a run that is not this package's: its strategy, regime, augmentation, network and convention"
     told = fingerprint(strategy(spec.strategy, kind_of(spec.task)))
-    res = {k: digest(o) for k,o in own_code(None, spec, needs_of(spec)[1]).items()}
+    res = {k: digest(o) for k,o in own_code(spec, needs_of(spec)[1]).items()}
     if not is_ours(told): res['strategy'] = digest(told)
     if spec.convention:
         from deep_al_illusions.clicks import conventions, published
@@ -414,8 +415,8 @@ def handed_back(spec:Spec, folder:Path)->dict: # Its provenance
 
 def _from_here():
     "Say that the package is that of the current folder, where another one is installed"
-    there = installed()
-    if package.parent==Path.cwd() and there and there.resolve()!=package.resolve(): warn(f'this is {this_code()}, of the current folder, not the one installed in {there}')
+    if package.parent!=Path.cwd() or not (there := installed()): return
+    if there.resolve()!=package.resolve(): warn(f'this is {this_code()}, of the current folder, not the one installed in {there}')
 
 def run(
     spec:Spec, # What to run

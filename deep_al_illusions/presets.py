@@ -16,6 +16,7 @@ from warnings import warn
 import yaml
 
 from .core import *
+from .options import KeysOnce
 
 # %% ../nbs/29_presets.ipynb #7a0196fb
 _usual = {f.name: f.default for f in fields(Spec)}
@@ -131,15 +132,10 @@ presets['report'] += [g for l,w,s,n,c in map(str.split, pixel_selection.strip().
 presets['report'] += pixels('entropy', 1, 'raw', cycles=1, aggregate=['mean', 'max'])+pixels('random', 1, 'raw', initial=1, cycles=0, labels=['original', 'approximated'])
 
 # %% ../nbs/29_presets.ipynb #ffa78ae4
-class _Loader(yaml.SafeLoader):
+class _Loader(KeysOnce):
     "YAML whose values are text, but for true, false and null, and whose keys stand once"
     yaml_implicit_resolvers = {}
-    def compose_mapping_node(self, anchor):
-        node = super().compose_mapping_node(anchor)
-        twice = [k for k,n in Counter(str(k.value) for k,_ in node.value).items() if n>1]
-        if twice: raise InputError(f'{twice[0]} stands twice in the grid of line '
-            f'{node.start_mark.line+1}; several values are a list')
-        return node
+    twice = '{key} stands twice in the grid of line {line}; several values are a list'
     def compose_scalar_node(self, anchor):
         node = super().compose_scalar_node(anchor)
         if node.style is None: _plain(node)

@@ -498,8 +498,8 @@ def _unread(labels):
 def _say_background(t, listing, labels):
     "Say what nobody draws, where that was not said in the data"
     ground = None if t.background is None else t.classes[t.background]
-    taken = f'no classes.txt{_unread(labels)}, so class {ground} is taken for the background, which nobody draws'
-    if listing is None and ground is not None: warn(f'{t.name}: {taken}')
+    if listing is None and ground is not None:
+        warn(f'{t.name}: no classes.txt{_unread(labels)}, so class {ground} is taken for the background, which nobody draws')
     if ground is not None: return
     counts = sum(_counts(y).sum(0)[:len(t.classes)] for y in (t.y_train, t.y_test))
     most,share = t.classes[counts.argmax()],counts.max()/counts.sum()

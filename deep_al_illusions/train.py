@@ -459,7 +459,7 @@ aggregate threshold reading ensemble breaks range matte copies'''.split()
 def _by_our_name(f): return isinstance(f, str) and f.startswith('deep_al_illusions.') # Imported on first use
 
 def own_code(
-    task, spec:Spec,
+    spec:Spec,
     extra=(), # Names in `extras`
 )->dict: # Registry -> fingerprint; empty where all of it is this package's
     "What a training runs that is not of this package, by its code"
@@ -483,7 +483,7 @@ def training_key(
     settings = {k: v for k,v in asdict(spec).items() if k not in _not_training and (extra or k[:3]!='ll_')}
     settings['init'] = [init_digest(spec.init), spec.scale if is_task(spec.init) else '']
     how = {path_for(spec.device)}-{*exact}
-    code = [own_code(task, spec, extra), task.reads(spec)]
+    code = [own_code(spec, extra), task.reads(spec)]
     return digest(task.digest, settings, sorted(map(int, lbl)), cycle, member, [*extra, *how], code,
         torch.get_num_threads(), code_digest(), torch.__version__)
 

@@ -158,11 +158,11 @@ def _arrays(path, name)->dict:
         raise InputError(f'{name}: not a readable .npz archive ({why}); write it again with numpy.savez') from None
     except TypeError: raise InputError(f'{name}: not a .npz archive; write one with numpy.savez') from None
 
-_other_keys = ['train_images', 'train_labels', 'test_images', 'test_labels'] # As in MedMNIST
+_medmnist = dict(zip(['train_images', 'train_labels', 'test_images', 'test_labels'], _keys))
 
 def _needed(d, name)->dict:
     "The arrays that a task needs, and a word on the others"
-    if {*_other_keys}<={*d} and not {*_keys}&{*d}: d = {dict(zip(_other_keys, _keys)).get(k, k): v for k,v in d.items()}
+    if {*_medmnist}<={*d} and not {*_keys}&{*d}: d = {_medmnist.get(k, k): v for k,v in d.items()}
     missing = [k for k in _keys if k not in d]
     if missing:
         near = get_close_matches(missing[0], [k for k in d if k not in _keys], 1, .5)
@@ -256,7 +256,7 @@ def _tested(parts, name):
     if not there: raise InputError(f'{name}: there is {parts["train"].name}, but no part to test on; add test/<class>/*, or give folder:{parts["train"]}, of which a fifth is tested')
     if not labelled:
         n = sum(len(files_in(parts[k])) for k in there)
-        raise InputError(f'{name}: {" and ".join(there) or "test"} has {n} files and no folders of classes; '
+        raise InputError(f'{name}: {" and ".join(there)} has {n} files and no folders of classes; '
             'a score needs the labels of the test pictures: test/<class>/*')
     if len(there)>1:
         rest = [k for k in there if k!=labelled[0]][0]
@@ -322,7 +322,7 @@ def _parts(root):
     beside = [o for o in folders_in(root) if o not in parts.values()]
     def flat(o): return not folders_in(o) and any(kind_of_file(p)=='picture' for p in files_in(o))
     if [*parts]==['train'] and len(beside)>1 and all(map(flat, [*beside, *parts.values()])): return {}
-    return {k: _inmost(o, k) for k,o in parts.items()}
+    return parts
 
 def folder(
     name:str, # folder:FOLDER or folder:FOLDER@SIZE
@@ -336,9 +336,10 @@ def folder(
     read = partial(_read, size=size, options=options, name=name, seen=seen)
     if not parts: return _unsplit(root, options, name, read, seen)
     if 'train' not in parts: raise _expected(root, name)
+    left_out(root, parts, name)
+    parts = {k: _inmost(o, k) for k,o in parts.items()}
     train = classes_in(parts['train'], name)
     _classes_indeed(train, parts['train'], name)
-    left_out(root, parts, name)
     tested = _tested(parts, name)
     test = classes_in(tested, name)
     _same_classes(train, test, name)

@@ -451,8 +451,8 @@ def test_a_sweep_says_what_its_views_do_to_own_data(tmp_path):
 def test_train_alone(tmp_path): refuses('no part to test on; add test/<class>/', of_classes(tmp_path, 'train/a', 'train/b'))
 
 def test_a_part_within_a_part_of_that_name(tmp_path):
-    task = loaded(of_classes(tmp_path, *(f'{p}/{p}/{c}' for p in ('seg_train', 'seg_test') for c in ('sea', 'street'))))
-    assert (task.classes, len(task.x_train), len(task.x_test))==(['sea', 'street'], 10, 10)
+    task,told = said(of_classes(tmp_path, *(f'{p}/{p}/{c}' for p in ('seg_train', 'seg_test') for c in ('sea', 'street'))))
+    assert (task.classes, len(task.x_train), len(task.x_test))==(['sea', 'street'], 10, 10) and not told, told
 
 def test_a_single_picture_of_a_class_is_trained_on(tmp_path):
     of_classes(tmp_path, 'a', 'b')

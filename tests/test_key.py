@@ -201,7 +201,7 @@ def test_a_task_of_ones_own_is_loaded_to_be_compared(tmp_path, monkeypatch):
     with pytest.raises(InputError, match='data mine has changed'): run(s, tmp_path, say=silent)
 
 def test_a_strategy_of_ones_own_is_compared_by_its_code(tmp_path, monkeypatch):
-    from deep_al_illusions.acquire import Order, register
+    from deep_al_illusions.acquire import Order, register, strategies
     def first(outs, pool, generator): return Order(torch.arange(len(pool.unl)))
     register('own_first')(first)
     s = Spec(strategy='own_first', initial=20, per_cycle=5, **quick|dict(iterations=1, cycles=1))
@@ -210,6 +210,8 @@ def test_a_strategy_of_ones_own_is_compared_by_its_code(tmp_path, monkeypatch):
     def first(outs, pool, generator): return Order(torch.arange(len(pool.unl)).flip(0))
     register('own_first')(first)
     with pytest.raises(InputError, match='strategy own_first has changed'): run(s, tmp_path, say=silent)
+    del strategies['own_first']
+    with pytest.raises(InputError, match='is done, but its strategy own_first cannot be checked'): run(s, tmp_path, say=silent)
 
 # Your own code, one thing changed at a time
 
