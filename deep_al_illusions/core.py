@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['scales', 'classification_settings', 'regime_settings', 'task_settings', 'fine_tuning', 'segmentation',
-           'segmentation_settings', 'polygon_level', 'budgets', 'package', 'InputError', 'unknown', 'Registry',
-           'in_one_line', 'has_control', 'text_of', 'folder_of', 'settings', 'kind_of', 'budget_of', 'Basics', 'Spec',
-           'make_spec', 'digest', 'run_id', 'generator', 'atomic', 'cannot_write', 'make_folder', 'read_json',
-           'write_json', 'downloading', 'notebook', 'code_digest', 'this_code', 'installed', 'same_code', 'other_code',
-           'provenance']
+           'segmentation_settings', 'polygon_level', 'budgets', 'package', 'numbers', 'InputError', 'unknown',
+           'Registry', 'in_one_line', 'has_control', 'text_of', 'folder_of', 'settings', 'kind_of', 'budget_of',
+           'Basics', 'Spec', 'make_spec', 'digest', 'run_id', 'generator', 'atomic', 'cannot_write', 'make_folder',
+           'read_json', 'write_json', 'downloading', 'notebook', 'code_digest', 'this_code', 'installed', 'same_code',
+           'edited', 'numbers_of', 'other_code', 'provenance']
 
 # %% ../nbs/00_core.ipynb #1105a0fd
-import codecs,configparser,difflib,errno,hashlib,importlib.metadata,importlib.util,json,math,os
+import base64,codecs,configparser,difflib,errno,hashlib,importlib.metadata,importlib.util,json,math,os
 import platform,re,secrets,shutil,socket,subprocess,sys,warnings
 from contextlib import contextmanager
 from dataclasses import asdict,dataclass,fields
@@ -504,7 +504,8 @@ def _cells(path):
 
 def _sources():
     "Dict of name to text: the modules of this package, and the notebook of a run"
-    res = {p.name: p.read_text('utf-8') for p in sorted(package.glob('*.py'))}
+    paths = sorted(package.rglob('*.py'))
+    res = {p.relative_to(package).as_posix(): p.read_text('utf-8') for p in paths}
     res.pop('_modidx.py', None)
     try: return res|{'50_run': _cells(notebook('50_run'))}
     except (InputError, OSError, ValueError, KeyError): return res
@@ -538,14 +539,49 @@ def same_code():
         raise InputError(f'this process would run {this_code()}, but was asked for by {asked}; '
             'install the same code for both, or start again where it was edited meanwhile')
 
+# %% ../nbs/00_core.ipynb #60547936
+numbers = '0.6.0' # The release whose digits these are; raised to the next one only when results change
+
+def _committed()->dict: # Path -> SHA-1 of the file as git counts it
+    "The modules of this package in the last commit of its checkout; empty where there is none"
+    try: said = subprocess.check_output(['git', 'ls-tree', '-r', 'HEAD', '.'], cwd=package, stderr=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError): return {}
+    rows = (o.partition('\t') for o in said.decode('utf-8').splitlines())
+    return {path: told.split()[2] for told,_,path in rows}
+
+def _released()->dict: # Path -> SHA-256, in base 64
+    "The modules of this package as the installer wrote them down; empty for a checkout"
+    try: files = importlib.metadata.files(package.name) or []
+    except importlib.metadata.PackageNotFoundError: return {}
+    ours = [o for o in files if o.parts[0]==package.name and o.hash]
+    return {'/'.join(o.parts[1:]): o.hash.value for o in ours}
+
+def _as_git(data): return hashlib.sha1(b'blob %d\0'%len(data)+data).hexdigest()
+def _as_wheel(data): return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b'=').decode()
+
+# %% ../nbs/00_core.ipynb #464aca43
+@cache
+def edited()->str: # 16 hexadecimal digits; empty for code as it was committed or released
+    "Fingerprint of code that neither a commit nor a release has, so that no golden run has looked at it"
+    mine = {k: v.encode('utf-8') for k,v in _imported.items() if k.endswith('.py')}
+    for known,count in (_committed(), _as_git),(_released(), _as_wheel):
+        if known and all(known.get(k)==count(v) for k,v in mine.items()): return ''
+    return code_digest()
+
 # %% ../nbs/00_core.ipynb #b0f1c1ab
+def numbers_of(was:dict)->str: # `was` is the provenance of a run
+    "The version of the numbers of a run; before there was one, that of the package"
+    return was.get('numbers', was.get('versions', {}).get('deep_al_illusions', ''))
+
 def other_code(
     was:dict, # The provenance of a run
 )->str: # Empty for the code of this process
     "What other code carried out a run, in words"
     version = was.get('versions', {}).get('deep_al_illusions', 'unknown')
-    if version!=__version__: return f'version {version}'
-    return '' if was.get('code')==code_digest() else f'other code of version {version}'
+    if numbers_of(was)!=numbers: return f'version {version}'
+    untouched = 'edited' in was and not was['edited'] and not edited()
+    same = untouched or was.get('code')==code_digest()
+    return '' if same else f'other code of version {version}'
 
 # %% ../nbs/00_core.ipynb #6fcc5dd3
 def _commit():
@@ -562,7 +598,7 @@ def provenance():
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     versions = dict(deep_al_illusions=__version__)
     versions |= {o: importlib.metadata.version(o) for o in pkgs}
-    code = dict(code=code_digest(), package=str(package), commit=_commit())
+    code = dict(numbers=numbers, code=code_digest(), edited=edited(), package=str(package), commit=_commit())
     machine = dict(host=socket.gethostname(), platform=platform.platform(), cpu=platform.machine())
     return dict(versions=versions, python=platform.python_version(), gpu=gpu,
         threads=torch.get_num_threads(), **code, **machine)

@@ -470,12 +470,12 @@ def run_folders(
 _arm = 'strategy ssl augment init level candidates trial cycles'.split()
 identity = 'study data task strategy ssl augment init level scale budget trial'.split()
 
-def _study(spec, data, version):
+def _study(spec, data, numbers):
     "Fingerprint of what must be equal for two runs to be compared; `spec` as a dict"
     usual = asdict(Spec(**{k: spec.get(k) for k in ('task', 'strategy', 'ssl', 'augment', 'level', 'scale', 'budget', 'device')}))
     free = [*_arm, *(['model', 'lr'] if spec.get('init', 'random')!='random' and kind_of(spec['task'])=='classification' else [])]
     odd = {k: v for k,v in spec.items() if k not in free and v!=usual.get(k)}
-    return digest(odd, sorted({*usual}-{*spec}), {k: spec[k] for k in ('scale', 'initial', 'per_cycle', 'device')}, data, version)[:8]
+    return digest(odd, sorted({*usual}-{*spec}), {k: spec[k] for k in ('scale', 'initial', 'per_cycle', 'device')}, data, numbers)[:8]
 
 # %% ../nbs/09_loop.ipynb #5cb6f102
 def first_digest(ids): return digest(sorted(map(int, ids))) # Text of 16 hexadecimal digits
@@ -495,8 +495,8 @@ def _tell_code(root, others):
     "Warn of the runs that other code than this has made"
     versions = sorted({o for o in others if o.startswith('version')})
     edited = sum(o.startswith('other') for o in others)
-    if versions: warn(f'some runs in {root} are of {", ".join(versions)}, this is {__version__}; '
-        'they are not compared with those of another version')
+    if versions: warn(f'some runs in {root} are of {", ".join(versions)}, whose numbers are not those of {numbers}; '
+        'the two are not compared')
     if edited: warn(f'{edited} of {len(others)} runs in {root} were carried out by other code of '
         f'version {__version__} than that in {package}; move them away to repeat them')
 
@@ -507,9 +507,9 @@ def load_runs(
     cycles,picks,others = [],[],[]
     for f,spec,was in _finished_runs(root):
         with np.load(f/'picks.npz') as z: d = {k: z[k] for k in ('ids', 'cycle', 'score')}
-        data,version = was['data'],was['versions'].get('deep_al_illusions', '')
+        data,version,own = was['data'],was['versions'].get('deep_al_illusions', ''),numbers_of(was)
         others.append(other_code(was))
-        spec = dict(run=f.name, study=_study(spec, data, version), data=data, version=version, first=first_digest(d['ids'][d['cycle']==0]), init='random')|spec
+        spec = dict(run=f.name, study=_study(spec, data, own), data=data, version=version, numbers=own, first=first_digest(d['ids'][d['cycle']==0]), init='random')|spec
         cycles.append(pd.read_csv(f/'cycles.csv').assign(**spec))
         picks.append(pd.DataFrame(d).assign(**{k: spec[k] for k in ('run', *identity)}))
     _tell_code(root, others)

@@ -33,7 +33,7 @@ from .segdata import *
 # %% ../nbs/24_regions.ipynb #2ffa73f1
 def _outlines(task, spec, root):
     "The polygons of the task's label maps, from `root/outlines` where they have been made before"
-    key = digest(task.digest, spec.tolerance, asdict(conventions[spec.convention]), task.background, code_digest())
+    key = digest(task.digest, spec.tolerance, asdict(conventions[spec.convention]), task.background, numbers, edited())
     if 'drawn' in task.__dict__: return task.drawn
     kept = task.__dict__.setdefault('made', {})
     path = Path(root)/'outlines'/f'{key}.npz' if root else None

@@ -46,7 +46,7 @@ def _marked(cycles):
     "The trainings, with runs of another version named; first sets of one trial that differ leave a note"
     first = cycles.dropna(subset='first').groupby(['study', 'trial']).agg(n=('first', 'nunique'), task=('task', 'first'), budget=('budget', 'first'))
     for (s,t),r in first[first.n>1].iterrows(): warn(f'trial {t} of {r.task}, {r.budget} budget (study {s}) has {r.n} different first sets; its runs are not paired')
-    return cycles.assign(other_version=cycles.version.where(cycles.version!=__version__, ''))
+    return cycles.assign(other_version=cycles.numbers.where(cycles.numbers!=numbers, ''))
 
 # %% ../nbs/35_report.ipynb #fd5f701d
 def noted(

@@ -485,7 +485,7 @@ def training_key(
     how = {path_for(spec.device)}-{*exact}
     code = [own_code(spec, extra), task.reads(spec)]
     return digest(task.digest, settings, sorted(map(int, lbl)), cycle, member, [*extra, *how], code,
-        torch.get_num_threads(), code_digest(), torch.__version__)
+        torch.get_num_threads(), numbers, edited(), torch.__version__)
 
 # %% ../nbs/05_train.ipynb #64e2bc0a
 def keep_memory():

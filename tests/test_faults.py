@@ -303,7 +303,7 @@ def test_runs_of_another_version_are_told(tmp_path):
     s = Spec(cycles=0, epochs=1)
     folder = run(s, tmp_path, say=lambda o: None)
     was,done = [json.loads((folder/o).read_text()) for o in ('provenance.json', 'DONE')]
-    write_json(folder/'provenance.json', was|dict(versions=was['versions']|dict(deep_al_illusions='0.0.9')))
+    write_json(folder/'provenance.json', was|dict(numbers='0.0.9', versions=dict(deep_al_illusions='0.0.9')))
     write_json(folder/'DONE', done|{'provenance.json': digest((folder/'provenance.json').read_bytes())})
     with pytest.warns(UserWarning, match='1 finished runs in .* are of version 0.0.9'): assert sweep([s], tmp_path)=={}
     assert status(tmp_path, [s]).why[0].startswith('version 0.0.9')

@@ -93,7 +93,7 @@ def test_what_is_odd_is_marked(few, tmp_path):
     root = tmp_path/'runs'
     shutil.copytree(few, root)
     a,b = sorted(root.glob('digits-random-*t*'))[:2]
-    rewrite(a, 'provenance.json', lambda d: d['versions'].update(deep_al_illusions='0.0.1'))
+    rewrite(a, 'provenance.json', lambda d: d.update(numbers='0.0.1', versions=d['versions']|dict(deep_al_illusions='0.0.1')))
     c = next(root.glob('digits-entropy-*'))
     (c/'cycles.csv').write_text('torn')
     (root/'foreign').mkdir()

@@ -221,7 +221,7 @@ def test_runs_of_a_version_with_other_settings_are_listed_and_their_copies_are_n
     spec = {k: v for k,v in spec.items() if k!='ema'}|dict(gone=3)
     old = folder.rename(runs/f'digits-random-low-t1-{digest(spec)[:8]}')
     write_json(old/'spec.json', spec)
-    write_json(old/'provenance.json', was|dict(versions=was['versions']|dict(deep_al_illusions='0.0.9')))
+    write_json(old/'provenance.json', was|dict(numbers='0.0.9', versions=dict(deep_al_illusions='0.0.9')))
     write_json(old/'DONE', done|{o: digest((old/o).read_bytes()) for o in ('spec.json', 'provenance.json')})
     shutil.copytree(old, runs/'backup')
     with pytest.warns(UserWarning) as said: cycles = load_runs(runs)[0]
