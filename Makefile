@@ -25,7 +25,8 @@ test: $(BIN)/.ready
 	@echo "== every notebook"
 	d=$$(mktemp -d) && DAL_RUNS_ROOT=$$d $(BIN)/nbdev-test --do-print --timing; s=$$?; rm -rf $$d; exit $$s
 	@echo "== style"
-	$(BIN)/chkstyle nbs tests docs benchmarks
+	$(BIN)/python tools/style.py
+	$(BIN)/chkstyle nbs tests docs benchmarks tools
 	@echo "== pytest"
 	$(BIN)/python -m pytest
 

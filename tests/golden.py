@@ -16,6 +16,7 @@ _uda = _labels|dict(ssl='uda', strategy='entropy')
 _clicks = dict(task='scenes', initial=100, per_cycle=60, cycles=2, iterations=4, subset=100)
 _polygons = _clicks|dict(level='polygon', subset=400)
 
+# chkstyle: ignore-node
 runs = dict(
     random=_labels,
     entropy=_labels|dict(strategy='entropy'),
