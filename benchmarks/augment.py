@@ -5,8 +5,10 @@ import torch, torch.nn.functional as F
 from PIL import Image
 from torchvision import transforms as T
 
-from deep_al_illusions.augment import AutoAugment, Chain, Cutout, RandomCrop, RandomFlip
-from deep_al_illusions.data import load_task
+from deep_al_illusions.tasks.geometry import Cutout,RandomCrop,RandomFlip
+from deep_al_illusions.tasks.policies import AutoAugment
+from deep_al_illusions.tasks.augment import Chain
+from deep_al_illusions.tasks.named import load_task
 
 def textures(n, size=32):
     "Waves of random colours with a little noise"

@@ -10,7 +10,9 @@ from unittest.mock import patch
 import cv2, numpy as np, pandas as pd
 from PIL import Image
 
-from deep_al_illusions.clicks import *
+from deep_al_illusions.segment.paint import in_order
+from deep_al_illusions.segment.clicks import Convention,conventions
+from deep_al_illusions.segment.tradeoff import trade_off
 
 def pss(pid): # MB
     "Memory of a process, what it shares counted by share"
@@ -49,7 +51,7 @@ def by_opencv(polys, shape, fill=0):
 
 def timed(name, masks, tolerances, opencv=False, budget=5000, **kw):
     "Rows of a trade-off; what it took is in the first"
-    with Meter() as m,patch('deep_al_illusions.clicks.paint', by_opencv) if opencv else nullcontext(): df = trade_off(masks, tolerances, **kw)
+    with Meter() as m,patch('deep_al_illusions.segment.clicks.paint', by_opencv) if opencv else nullcontext(): df = trade_off(masks, tolerances, **kw)
     cost = f'{m.seconds:.0f} | {m.cpu:.0f} | {m.peak:.0f}'
     for i,r in enumerate(df.itertuples()):
         print(f'| {name} | {r.tolerance:g} | {r.clicks:.2f} | {r.total:,} | {100*r.miou:.2f} | {100*budget/r.total:.2f} | {" |  | " if i else cost} |', flush=True)

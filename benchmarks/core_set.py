@@ -21,7 +21,7 @@ def peak():
     return int(re.search(r'VmHWM:\s+(\d+)', Path('/proc/self/status').read_text())[1])/2**10
 
 def ours(x, m, k):
-    from deep_al_illusions.acquire import k_center_greedy
+    from deep_al_illusions.choose.core_set import k_center_greedy
     return lambda: k_center_greedy(x[m:], x[:m], k)
 
 def plain(x, m, k):

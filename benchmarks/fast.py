@@ -14,9 +14,9 @@ import torch
 from common import limits,turns,work
 from loops import augmenting,data,ours,plain,purposes,scoring,stacked
 
-from deep_al_illusions.core import Spec
-from deep_al_illusions.fast import at_once,compiler,path_for
-from deep_al_illusions.train import new_model
+from deep_al_illusions.study.spec import Spec
+from deep_al_illusions.learn.fast import at_once,compiler,path_for
+from deep_al_illusions.learn.train import new_model
 
 no_gpu,on_cpu,left_out = 'not measured: needs a GPU','not measured: for `--device cpu`','not measured: its part was left out'
 parts = 'uda supervised augment scoring s4gan grid peers'.split()
@@ -142,7 +142,7 @@ def score(b):
 def s4gan(b, **kw):
     "Random scenes in the layout of PASCAL VOC stand in for it"
     if not b.gpu and not kw: return
-    from deep_al_illusions.segdata import write_voc
+    from deep_al_illusions.segment.files import write_voc
     with tempfile.TemporaryDirectory() as d:
         name = f'voc:{write_voc(Path(d)/"VOCdevkit", 40, 4, size=500)}'
         spec = Spec(**dict(task=name, scale='paper', ssl='s4gan', initial=.5, per_cycle=.1, cycles=1, device=b.device, iterations=10_000)|kw)
@@ -156,8 +156,8 @@ def grid(b):
     "Figures 1 to 9 by `dal-estimate`; ImageNet's weights and CIFAR-100 cost what random weights and CIFAR-10 do"
     if not b.gpu: return
     if not b.a.data: return b.rows.update(grid=[whats['grid'], 'not measured: give cifar10.npz', '', '', targets['grid'], 'not measured'])
-    from deep_al_illusions.estimate import estimate
-    from deep_al_illusions.presets import figures,runs_of
+    from deep_al_illusions.many.estimate import estimate
+    from deep_al_illusions.many.presets import figures,runs_of
     with tempfile.TemporaryDirectory() as d:
         files = {o: Path(d)/f'{o}.npz' for o in ('cifar10', 'cifar100')}
         for o in files.values(): o.symlink_to(Path(b.a.data).absolute())

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import torch
 
-from deep_al_illusions.augment import augments
-from deep_al_illusions.core import Spec, atomic, generator
-from deep_al_illusions.data import load_task
-from deep_al_illusions.loop import load_runs, run
-from deep_al_illusions.models import build, predict
+from deep_al_illusions.tasks.augment import augments
+from deep_al_illusions.study.files import atomic
+from deep_al_illusions.study.spec import generator,Spec
+from deep_al_illusions.tasks.named import load_task
+from deep_al_illusions.loop.loop import run
+from deep_al_illusions.loop.runs import load_runs
+from deep_al_illusions.learn.models import build,predict
 
 ways = dict(none=dict(augment='strong'), uda=dict(ssl='uda'))
 columns = 'strategy ssl augment trial cycle units score loss train_s score_s eval_s model iterations epochs bs bs_unl precision device run'.split()

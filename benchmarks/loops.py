@@ -6,12 +6,16 @@ from itertools import count
 import torch, torch.nn.functional as F
 from torch.func import functional_call,stack_module_state,vmap
 
-from deep_al_illusions.augment import augments,strong,views,weak
-from deep_al_illusions.core import generator
-from deep_al_illusions.data import Task,load_task
-from deep_al_illusions.fast import own_stream,together
-from deep_al_illusions.models import predict
-from deep_al_illusions.train import Callback,keep_memory,learner,make_step,new_model,on
+from deep_al_illusions.tasks.augment import augments,strong,views,weak
+from deep_al_illusions.study.spec import generator
+from deep_al_illusions.tasks.data import Task
+from deep_al_illusions.tasks.named import load_task
+from deep_al_illusions.learn.fast import own_stream,together
+from deep_al_illusions.learn.models import predict
+from fastai.callback.core import Callback
+from deep_al_illusions.learn.step import make_step,on
+from deep_al_illusions.learn.learner import learner
+from deep_al_illusions.learn.train import keep_memory,new_model
 
 @cache
 def data(name):

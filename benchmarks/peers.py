@@ -6,7 +6,7 @@ from types import ModuleType
 import torch
 from torch import nn
 
-from deep_al_illusions.train import new_model
+from deep_al_illusions.learn.train import new_model
 
 from loops import batched_views,data,purposes
 

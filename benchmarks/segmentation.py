@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pandas as pd, torch
 
-from deep_al_illusions.core import Spec, generator, settings
-from deep_al_illusions.data import load_task
-from deep_al_illusions.loop import run
-from deep_al_illusions.segdata import write_voc
-from deep_al_illusions.train import learner, make_step, new_model
+from deep_al_illusions.study.machine import settings
+from deep_al_illusions.study.spec import generator,Spec
+from deep_al_illusions.tasks.named import load_task
+from deep_al_illusions.loop.loop import run
+from deep_al_illusions.segment.files import write_voc
+from deep_al_illusions.learn.step import make_step
+from deep_al_illusions.learn.learner import learner
+from deep_al_illusions.learn.train import new_model
 
 def cycle(ssl):
     "Seconds of training, of evaluating 500 images and of scoring the pool with Entropy"

@@ -5,10 +5,10 @@ from statistics import median
 
 import pandas as pd, yaml
 
-from deep_al_illusions.core import Spec, run_id
-from deep_al_illusions.estimate import estimate
-from deep_al_illusions.presets import runs_of
-from deep_al_illusions.runner import execute_run
+from deep_al_illusions.study.spec import run_id,Spec
+from deep_al_illusions.many.estimate import estimate
+from deep_al_illusions.many.presets import runs_of
+from deep_al_illusions.many.kernels import execute_run
 
 parts = 'overhead speedup again estimate'.split()
 quick = dict(iterations=5, cycles=0)

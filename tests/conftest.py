@@ -26,7 +26,7 @@ def arrays():
 def drawn(tmp_path_factory):
     "A folder of 20 + 4 drawn scenes of 48 x 48 pixels: images/train, images/val, labels/train, labels/val"
     from PIL import Image
-    from deep_al_illusions.segdata import scene
+    from deep_al_illusions.segment.scenes import scene
     root = tmp_path_factory.mktemp('drawn')
     for i in range(24):
         for o,a in zip(('images', 'labels'), scene(i, size=48)):

@@ -5,8 +5,9 @@ import hashlib,json,platform,re,sys,tempfile,warnings
 from pathlib import Path
 
 import numpy as np, pandas as pd, torch
-from deep_al_illusions.core import make_spec
-from deep_al_illusions.loop import run
+from deep_al_illusions.study.provenance import numbers
+from deep_al_illusions.study.spec import make_spec
+from deep_al_illusions.loop.loop import run
 
 stored = Path(__file__).parent/'golden.json'
 
@@ -77,8 +78,6 @@ def carried_out(names=runs):
 
 def write():
     "Store what the runs give now; digits that differ need a higher `numbers` first"
-    try: from deep_al_illusions.core import numbers
-    except ImportError: numbers = 1
     was = json.loads(stored.read_text()) if stored.exists() else dict(numbers=0)
     new = dict(numbers=numbers, machine=machine(), runs=dict(carried_out()))
     same_place = was.get('machine')==new['machine']

@@ -17,7 +17,7 @@ def readme():
     text = re.sub(r'\n{3,}', '\n\n', re.sub(r'[ ]+$', '', text, flags=re.M)).strip()+'\n'
     return {root/'README.md': text.encode()} | {root/k: v for k,v in res['outputs'].items()}
 
-def tracked(): return {p: p.read_bytes() for p in sorted([*root.glob('nbs/*.ipynb'), *root.glob('deep_al_illusions/*.py')])}
+def tracked(): return {p: p.read_bytes() for p in sorted([*root.glob('nbs/**/*.ipynb'), *root.glob('deep_al_illusions/**/*.py')])}
 
 def main(write):
     before = tracked()

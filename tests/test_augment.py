@@ -6,9 +6,11 @@ import numpy as np, pytest, torch, torchvision.transforms.functional as TF
 from PIL import Image
 from torchvision.transforms.autoaugment import _apply_op
 
-from deep_al_illusions.augment import AutoAugment, Chain, Cutout, RandAugment, RandomCrop, RandomFlip, augments, magnitude, strong, weak
-from deep_al_illusions.core import InputError
-from deep_al_illusions.data import load_task
+from deep_al_illusions.tasks.geometry import Cutout,RandomCrop,RandomFlip
+from deep_al_illusions.tasks.policies import AutoAugment,magnitude,RandAugment
+from deep_al_illusions.tasks.augment import augments,Chain,strong,weak
+from deep_al_illusions.study.basics import InputError
+from deep_al_illusions.tasks.named import load_task
 
 def gen(seed=0): return torch.Generator().manual_seed(seed)
 def noise(b, h=32, w=32): return torch.randint(0, 256, (b, 3, h, w), dtype=torch.uint8, generator=gen(b))

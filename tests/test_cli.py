@@ -8,14 +8,17 @@ matplotlib.use('agg')
 import matplotlib.pyplot as plt
 from PIL import Image
 
-from deep_al_illusions.core import Spec, digest, write_json
-from deep_al_illusions.data import load_task
-from deep_al_illusions.loop import run
-from deep_al_illusions.models import build
-from deep_al_illusions.cli import dal_prune, dal_run, dal_status, dal_sweep
-from deep_al_illusions.report import origins, report_notebooks, save_tables
-from deep_al_illusions.runner import notebook
-from deep_al_illusions.segdata import write_voc
+from deep_al_illusions.study.basics import digest
+from deep_al_illusions.study.files import write_json
+from deep_al_illusions.study.spec import Spec
+from deep_al_illusions.tasks.named import load_task
+from deep_al_illusions.loop.loop import run
+from deep_al_illusions.learn.models import build
+from deep_al_illusions.cli import dal_prune,dal_run,dal_status,dal_sweep
+from deep_al_illusions.judge.results import origins,save_tables
+from deep_al_illusions.judge.report import report_notebooks
+from deep_al_illusions.study.provenance import notebook
+from deep_al_illusions.segment.files import write_voc
 
 # chkstyle: ignore-node
 mistakes = {
@@ -255,7 +258,7 @@ def shown(runs, names=report_notebooks):
 @pytest.mark.parametrize('case', parts)
 def test_a_report_of_whatever_was_run(case, runs, monkeypatch):
     monkeypatch.setattr('warnings.showwarning', print)
-    monkeypatch.setattr('deep_al_illusions.train.first_weights', lambda spec, root: build(spec.model, load_task('digits'), torch.Generator())[1].state_dict())
+    monkeypatch.setattr('deep_al_illusions.learn.train.first_weights', lambda spec, root: build(spec.model, load_task('digits'), torch.Generator())[1].state_dict())
     for kw in parts[case]: run(Spec(iterations=2, **kw), say=lambda o: None)
     assert 'finished runs in' in shown(runs, [o for o in report_notebooks if o[:2] not in ('64', '67')])
 
@@ -293,7 +296,7 @@ def test_uneven_first_set_says_so(cli, runs):
 def test_help(cli, cmd): assert cmd in cli(cmd, '--help').stdout
 
 def test_acquire_is_light():
-    code = "import torch,sys,time; t=time.time(); import deep_al_illusions.acquire; print(time.time()-t, *[m for m in ('fastai','torchvision') if m in sys.modules])"
+    code = "import torch,sys,time; t=time.time(); import deep_al_illusions.choose.strategies; print(time.time()-t, *[m for m in ('fastai','torchvision') if m in sys.modules])"
     out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split()
     assert len(out)==1 and float(out[0])<2, out
 

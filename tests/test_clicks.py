@@ -2,8 +2,11 @@
 import numpy as np, pytest
 from scipy import ndimage
 
-from deep_al_illusions.clicks import *
-from deep_al_illusions.core import InputError
+from deep_al_illusions.segment.paint import paint,Polygon
+from deep_al_illusions.segment.clicks import approximate,Convention,conventions,image_iou,n_clicks
+from deep_al_illusions.segment.clicks import Outlines,outlines,polygons,void
+from deep_al_illusions.segment.tradeoff import calibrate,trade_off
+from deep_al_illusions.study.basics import InputError
 
 def mask_of(seed, size=(90, 110), n=3):
     "Smooth random classes, some of them in one another, and some void"

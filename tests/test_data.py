@@ -5,10 +5,11 @@ import numpy as np, pytest, torch
 from PIL import Image
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from deep_al_illusions.core import InputError, Spec, generator
-from deep_al_illusions.data import load_task, stamp
-from deep_al_illusions.loop import check
-from deep_al_illusions.pool import balanced, first_set
+from deep_al_illusions.study.basics import InputError
+from deep_al_illusions.study.spec import generator,Spec
+from deep_al_illusions.tasks.named import load_task,stamp
+from deep_al_illusions.loop.purchase import check
+from deep_al_illusions.choose.pool import balanced,first_set
 
 def md5(p): return hashlib.md5(p.read_bytes()).hexdigest()
 

@@ -3,12 +3,16 @@ from types import SimpleNamespace
 
 import pytest, torch
 
-from deep_al_illusions.core import InputError, digest
-from deep_al_illusions.deeplab import DeepLabv2, evaluate, image_losses, net, norm_mode, pixel_logits, pixel_loss, pixel_probs
-from deep_al_illusions.models import build, file_weights, global_random, load_body
-from deep_al_illusions.s4gan import S4GAN, Discriminator, attach, d_score, one_hot, unit_range
-from deep_al_illusions.segdata import miou
-from deep_al_illusions.train import Bar, Batches, Checkpoint, learner
+from deep_al_illusions.study.basics import digest,InputError
+from deep_al_illusions.segment.deeplab import DeepLabv2,evaluate,image_losses,net,norm_mode
+from deep_al_illusions.segment.deeplab import pixel_logits,pixel_loss,pixel_probs
+from deep_al_illusions.learn.models import build,global_random
+from deep_al_illusions.learn.weights import file_weights,load_body
+from deep_al_illusions.segment.s4gan import attach,d_score,Discriminator,one_hot,S4GAN,unit_range
+from deep_al_illusions.segment.segdata import miou
+from deep_al_illusions.learn.batches import Batches
+from deep_al_illusions.learn.learner import learner
+from deep_al_illusions.learn.train import Bar,Checkpoint
 
 class Toy(SimpleNamespace):
     kind = 'segmentation'

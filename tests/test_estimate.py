@@ -6,13 +6,15 @@ import pytest
 from fastai.callback.core import CancelFitException
 
 from deep_al_illusions.cli import dal_estimate
-from deep_al_illusions.core import InputError, Spec, run_id
-from deep_al_illusions.data import load_task
-from deep_al_illusions.estimate import Stopwatch, at_hand, estimate, measure, played, pools, steps_of, trainings_of, whole_time
-from deep_al_illusions.loop import run
-from deep_al_illusions.presets import combinations, preset
-from deep_al_illusions.runner import prepare
-from deep_al_illusions.train import first_weights
+from deep_al_illusions.study.basics import InputError
+from deep_al_illusions.study.spec import run_id,Spec
+from deep_al_illusions.tasks.named import load_task
+from deep_al_illusions.many.workload import pools,steps_of,trainings_of
+from deep_al_illusions.many.estimate import at_hand,estimate,measure,played,Stopwatch,whole_time
+from deep_al_illusions.loop.loop import run
+from deep_al_illusions.many.presets import combinations,preset
+from deep_al_illusions.many.runner import prepare
+from deep_al_illusions.learn.train import first_weights
 
 quick = dict(say=lambda o: None)
 one = dict(iterations=1)
@@ -59,12 +61,12 @@ def test_the_presets_never_train_twice():
 
 def test_first_weights_are_one_training_more(tmp_path, arrays, monkeypatch):
     specs = [Spec(init='letters', model='wrn-10-1', strategy=s, cycles=0, **one) for s in ('random', 'entropy')]
-    monkeypatch.setattr('deep_al_illusions.estimate.steps_of', None)
+    monkeypatch.setattr('deep_al_illusions.many.estimate.steps_of', None)
     assert predicted(specs)==2 and [t.first for t in trainings_of(specs[0])].count('all')==1
     asked = []
-    monkeypatch.setattr('deep_al_illusions.train.train', lambda task, spec, lbl, root: asked.append((spec, len(lbl))) or 1/0)
+    monkeypatch.setattr('deep_al_illusions.learn.train.train', lambda task, spec, lbl, root: asked.append((spec, len(lbl))) or 1/0)
     with pytest.raises(ZeroDivisionError): first_weights(specs[0], tmp_path)
-    from deep_al_illusions.train import pretraining
+    from deep_al_illusions.learn.train import pretraining
     assert asked==[(pretraining(specs[0]), len(load_task('letters').y_train))]
 
 def test_iterations_and_batches(tmp_path):
@@ -124,7 +126,7 @@ def test_measuring_segmentation(drawn, tmp_path):
     assert measure(**v, root=tmp_path)[steps[0].query]>0
 
 def test_a_stopped_sweep_is_counted_from_where_it_is(tmp_path, monkeypatch):
-    from deep_al_illusions.estimate import _kept
+    from deep_al_illusions.many.estimate import _kept
     s = Spec(strategy='entropy', cycles=2, **one)
     folder = run(s, tmp_path, **quick)
     for o in tmp_path.glob('*/DONE'): o.unlink()
@@ -177,7 +179,7 @@ def test_an_unreachable_worker(monkeypatch, tmp_path):
     from contextlib import contextmanager
     @contextmanager
     def none(*_): yield type('C', (), dict(nthreads=lambda self: {}))()
-    monkeypatch.setattr('deep_al_illusions.estimate.connected', none)
+    monkeypatch.setattr('deep_al_illusions.many.estimate.connected', none)
     with pytest.raises(InputError, match='has no workers'): estimate([Spec(cycles=0)], 1, 'tcp://x', tmp_path)
 
 def test_the_slurm_recipe(tmp_path):

@@ -10,14 +10,20 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from deep_al_illusions import augment, fast, train as training
-from deep_al_illusions.augment import Policy, Recipe, strong, views
-from deep_al_illusions.core import InputError, Spec, digest, generator, settings
-from deep_al_illusions.data import load_task
-from deep_al_illusions.fast import Captured, Engine, at_once, compiler, path_for, together
-from deep_al_illusions.loop import beside_of, run
-from deep_al_illusions.models import WideResNet, build, models, predict
-from deep_al_illusions.train import Bar, Schedule, Step, groups, make_step, new_model, train, training_key
+from deep_al_illusions.learn import fast, train as training
+from deep_al_illusions.tasks import augment
+from deep_al_illusions.tasks.policies import Policy
+from deep_al_illusions.tasks.augment import Recipe,strong,views
+from deep_al_illusions.study.basics import digest,InputError
+from deep_al_illusions.study.machine import settings
+from deep_al_illusions.study.spec import generator,Spec
+from deep_al_illusions.tasks.named import load_task
+from deep_al_illusions.learn.fast import at_once,Captured,compiler,Engine,path_for,together
+from deep_al_illusions.loop.loop import beside_of,run
+from deep_al_illusions.learn.models import build,models,predict,WideResNet
+from deep_al_illusions.learn.step import make_step,Step
+from deep_al_illusions.learn.learner import groups,Schedule
+from deep_al_illusions.learn.train import Bar,new_model,train,training_key
 
 @pytest.fixture(autouse=True)
 def on_the_cpu(monkeypatch):
@@ -362,7 +368,7 @@ def test_members_side_by_side_equal_those_alone(kind, tmp_path):
 
 def test_a_run_is_the_same_side_by_side(tmp_path, monkeypatch):
     spec,res = Spec(strategy='ens_varr', members=3, cycles=1, iterations=20, ssl='uda', **small),[]
-    monkeypatch.setattr('deep_al_illusions.loop.together', lambda fs, n: res.append(n) or together(fs, n))
+    monkeypatch.setattr('deep_al_illusions.loop.loop.together', lambda fs, n: res.append(n) or together(fs, n))
     def go(n):
         monkeypatch.setenv('DAL_AT_ONCE', str(n))
         was = torch.get_rng_state()

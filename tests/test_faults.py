@@ -4,12 +4,16 @@ from pathlib import Path
 
 import numpy as np, pandas as pd, pytest, yaml
 
-from deep_al_illusions.cache import held, prune, used
-from deep_al_illusions.core import Spec, digest, run_id, write_json
-from deep_al_illusions.loop import columns, finished, load_runs, run
-from deep_al_illusions.presets import runs_of
-from deep_al_illusions.runner import Plan, plans, sweep
-from deep_al_illusions.status import overview, status
+from deep_al_illusions.learn.cache import held,prune,used
+from deep_al_illusions.study.basics import digest
+from deep_al_illusions.study.files import write_json
+from deep_al_illusions.study.spec import run_id,Spec
+from deep_al_illusions.loop.folder import columns,finished
+from deep_al_illusions.loop.loop import run
+from deep_al_illusions.loop.runs import load_runs
+from deep_al_illusions.many.presets import runs_of
+from deep_al_illusions.many.runner import Plan,plans,sweep
+from deep_al_illusions.many.status import overview,status
 
 grid = dict(strategy=['random', 'entropy', 'margin', 'core_set'], trial=[1, 2, 3], cycles=2, epochs=40)
 bin = Path(sys.executable).parent
@@ -214,7 +218,7 @@ def test_a_run_that_fails_stops_no_other_and_is_told(tmp_path, cli):
     assert run_id(specs[1]) in sweep(specs, root, 1)
 
 def test_a_kernel_that_always_dies_is_tried_twice(tmp_path, monkeypatch):
-    from deep_al_illusions import runner
+    from deep_al_illusions.many import runner
     class DeadKernelError(RuntimeError): pass
     tries = []
     def die(*a):
@@ -225,7 +229,7 @@ def test_a_kernel_that_always_dies_is_tried_twice(tmp_path, monkeypatch):
     assert 'died twice' in runner.execute_run(s, tmp_path) and len(tries)==2 and [*status(tmp_path, [s]).state]==['failed']
 
 def test_another_version_on_a_worker_is_refused(tmp_path):
-    from deep_al_illusions.runner import execute_run
+    from deep_al_illusions.many.kernels import execute_run
     assert 'the sweep 9.9' in execute_run(Spec(cycles=0, epochs=1), tmp_path, version='9.9') and not [*tmp_path.iterdir()]
 
 def test_a_flipped_bit_is_found_and_trained_again(tmp_path):

@@ -4,11 +4,13 @@ import io,struct,warnings,zlib
 import numpy as np, pytest, tifffile, torch
 from PIL import Image
 
-from deep_al_illusions.core import InputError, Spec
-from deep_al_illusions.data import load_task
-from deep_al_illusions.decode import Shown, picture, turned
-from deep_al_illusions.layouts import part_of
-import deep_al_illusions.regions # chkstyle: ignore
+from deep_al_illusions.study.basics import InputError
+from deep_al_illusions.study.spec import Spec
+from deep_al_illusions.tasks.named import load_task
+from deep_al_illusions.tasks.tones import Shown,turned
+from deep_al_illusions.tasks.decode import picture
+from deep_al_illusions.tasks.layouts import part_of
+import deep_al_illusions.segment.regions # chkstyle: ignore
 
 rng = np.random.default_rng(0)
 c8 = rng.integers(0, 256, (10, 14, 3), dtype=np.uint8)
@@ -441,7 +443,7 @@ def test_names_that_differ_in_capitals_and_blanks(tmp_path):
     assert "'Cat' and 'cat ' are two classes" in said(of_classes(tmp_path, *(f'{p}/{c}' for p in ('train', 'test') for c in ('Cat', 'cat ', 'dog'))))[1]
 
 def test_a_sweep_says_what_its_views_do_to_own_data(tmp_path):
-    from deep_al_illusions.runner import prepare
+    from deep_al_illusions.many.runner import prepare
     x = rng.integers(0, 256, (40, 12, 12), dtype=np.uint8)
     task = stored(tmp_path/'a.npz', x[:30], x[30:])
     specs = [Spec(task=task, augment=o, initial=6, per_cycle=2, cycles=1) for o in ('none', 'weak', 'weak')]

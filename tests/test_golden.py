@@ -2,7 +2,7 @@
 import json
 
 import pytest
-from deep_al_illusions.core import numbers
+from deep_al_illusions.study.provenance import numbers
 
 from golden import carried_out,machine,runs,stored
 

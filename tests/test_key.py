@@ -7,14 +7,20 @@ from pathlib import Path
 import numpy as np, pandas as pd, pytest, torch
 from PIL import Image
 
-from deep_al_illusions.augment import Chain, RandomFlip, augments
-from deep_al_illusions.clicks import Convention, conventions, outlines
-from deep_al_illusions.core import InputError, Spec
-from deep_al_illusions.data import Task, accuracy, files_of, fingerprint, load_task, tasks
-from deep_al_illusions.loop import run
-import deep_al_illusions.regions # chkstyle: ignore
-from deep_al_illusions.segdata import SegTask, miou, scene
-from deep_al_illusions.train import data_digest, init_digest, train, training_key
+from deep_al_illusions.tasks.geometry import RandomFlip
+from deep_al_illusions.tasks.augment import augments,Chain
+from deep_al_illusions.segment.clicks import Convention,conventions,outlines
+from deep_al_illusions.study.basics import InputError
+from deep_al_illusions.study.spec import Spec
+from deep_al_illusions.tasks.fingerprint import fingerprint
+from deep_al_illusions.tasks.data import accuracy,Task
+from deep_al_illusions.tasks.named import files_of,load_task,tasks
+from deep_al_illusions.loop.loop import run
+import deep_al_illusions.segment.regions # chkstyle: ignore
+from deep_al_illusions.segment.segdata import miou,SegTask
+from deep_al_illusions.segment.scenes import scene
+from deep_al_illusions.learn.weights import data_digest,init_digest
+from deep_al_illusions.learn.train import train,training_key
 
 def tiny(**kw):
     g = torch.Generator().manual_seed(0)
@@ -201,7 +207,7 @@ def test_a_task_of_ones_own_is_loaded_to_be_compared(tmp_path, monkeypatch):
     with pytest.raises(InputError, match='data mine has changed'): run(s, tmp_path, say=silent)
 
 def test_a_strategy_of_ones_own_is_compared_by_its_code(tmp_path, monkeypatch):
-    from deep_al_illusions.acquire import Order, register, strategies
+    from deep_al_illusions.choose.strategies import Order,register,strategies
     def first(outs, pool, generator): return Order(torch.arange(len(pool.unl)))
     register('own_first')(first)
     s = Spec(strategy='own_first', initial=20, per_cycle=5, **quick|dict(iterations=1, cycles=1))
@@ -338,7 +344,7 @@ def test_weights_with_the_times_of_others(tmp_path):
     assert seen[0]!=seen[1]
 
 def test_the_code_of_the_package_is_in_the_key(monkeypatch):
-    import deep_al_illusions.train as module
+    import deep_al_illusions.learn.train as module
     t,s = tiny(),spec_of['plain']
     before = training_key(t, s, [0, 1])
     with monkeypatch.context() as m:
@@ -349,13 +355,13 @@ def test_the_code_of_the_package_is_in_the_key(monkeypatch):
     assert training_key(t, s, [0, 1])!=before
 
 def test_a_package_of_the_current_folder_is_named(tmp_path, monkeypatch):
-    import deep_al_illusions.loop as module
+    import deep_al_illusions.loop.loop as module
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module, 'package', tmp_path/'deep_al_illusions')
     with pytest.warns(UserWarning, match='of the current folder, not the one installed in'): run(Spec(initial=10, **quick), tmp_path/'r', say=silent)
 
 def test_settings_with_defaults_of_an_augmentation_are_its_own(monkeypatch):
-    from deep_al_illusions.augment import Recipe, chain
+    from deep_al_illusions.tasks.augment import chain,Recipe
     seen = []
     monkeypatch.setitem(augments, 'a', lambda task, p=.5: seen.append(p))
     monkeypatch.setitem(augments, 'b', lambda task, recipe: seen.append(recipe))

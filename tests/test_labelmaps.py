@@ -7,12 +7,18 @@ from hypothesis.extra.numpy import arrays as array_of
 from PIL import Image
 from scipy import ndimage
 
-from deep_al_illusions.classlists import class_list, entries_of, find_classes, text_of
-from deep_al_illusions.core import InputError
-from deep_al_illusions.labelmaps import count_map, packed, plain, read_map, reading, tally, unpacked
-from deep_al_illusions.labelsets import agreed, from_names, from_numbers, noise_of, voc_colours
-from deep_al_illusions.parts import clips_of
-from deep_al_illusions.segdata import masks, miou, confusion, palette
+from deep_al_illusions.segment.lists import entries_of,text_of
+from deep_al_illusions.segment.classlists import class_list,find_classes
+from deep_al_illusions.study.basics import InputError
+from deep_al_illusions.segment.labelmaps import count_map,packed,plain,read_map,reading,tally
+from deep_al_illusions.segment.labelmaps import unpacked
+from deep_al_illusions.segment.numbers import from_names,from_numbers,noise_of
+from deep_al_illusions.segment.colours import voc_colours
+from deep_al_illusions.segment.labelsets import agreed
+from deep_al_illusions.segment.parts import clips_of
+from deep_al_illusions.segment.segdata import confusion,miou
+from deep_al_illusions.segment.scenes import palette
+from deep_al_illusions.segment.masks import masks
 
 few = settings(max_examples=60, deadline=None)
 

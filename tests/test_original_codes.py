@@ -7,14 +7,17 @@ import numpy as np, pytest, torch
 from torch import nn
 from torchvision.transforms import functional as TF
 
-from deep_al_illusions.augment import Chain, Recipe, augments, strong, weak
-from deep_al_illusions.core import InputError, Spec, make_spec
-from deep_al_illusions.data import load_task
-from deep_al_illusions.deeplab import norm_mode
-from deep_al_illusions.loop import tied_within
-from deep_al_illusions.models import Normalize, build, coco
-from deep_al_illusions.s4gan import S4GAN, unit_range
-from deep_al_illusions.train import Schedule, groups, new_model, sgd, train, training_key
+from deep_al_illusions.tasks.augment import augments,Chain,Recipe,strong,weak
+from deep_al_illusions.study.basics import InputError
+from deep_al_illusions.study.spec import make_spec,Spec
+from deep_al_illusions.tasks.named import load_task
+from deep_al_illusions.segment.deeplab import norm_mode
+from deep_al_illusions.loop.purchase import tied_within
+from deep_al_illusions.learn.models import build,Normalize
+from deep_al_illusions.learn.weights import coco
+from deep_al_illusions.segment.s4gan import S4GAN,unit_range
+from deep_al_illusions.learn.learner import groups,Schedule,sgd
+from deep_al_illusions.learn.train import new_model,train,training_key
 
 @pytest.fixture(autouse=True)
 def on_the_cpu(monkeypatch):
@@ -266,14 +269,14 @@ def test_self_training_never_begins_in_the_first_iteration():
         assert [step.numbers(i)['begun'] for i in range(n)]==want
 
 def test_images_and_polygons_of_a_sweep_are_one_study():
-    from deep_al_illusions.loop import _study
+    from deep_al_illusions.loop.runs import _study
     specs = [Spec(task='scenes', strategy=s, level=o) for s in ('random', 'entropy') for o in ('image', 'polygon')]
     assert len({_study(vars(s), 'data', 'version') for s in specs})==1
     other = Spec(task='scenes', strategy='entropy', level='polygon', reading='log_c')
     assert _study(vars(other), 'data', 'version')!=_study(vars(specs[0]), 'data', 'version')
 
 def test_fine_tuning_is_compared_with_training_from_scratch():
-    from deep_al_illusions.loop import _study
+    from deep_al_illusions.loop.runs import _study
     for scale in 'paper', 'pocket':
         a,b = Spec(scale=scale, ssl='uda', task='cifar10'),Spec(scale=scale, task='cifar10', init='imagenet', model='resnet18', augment='strong')
         assert _study(vars(a), 'data', 'version')==_study(vars(b), 'data', 'version')

@@ -6,10 +6,13 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageOps
 
-from deep_al_illusions.core import InputError
-from deep_al_illusions.data import load_task
-from deep_al_illusions.decode import Shown, check_range, picture
-from deep_al_illusions.layouts import files_in, matches, paired, parts_of, pictures_in, split_folders
+from deep_al_illusions.study.basics import InputError
+from deep_al_illusions.tasks.named import load_task
+from deep_al_illusions.tasks.tones import check_range,Shown
+from deep_al_illusions.tasks.decode import picture
+from deep_al_illusions.tasks.files import files_in,pictures_in
+from deep_al_illusions.tasks.layouts import parts_of,split_folders
+from deep_al_illusions.tasks.pairs import matches,paired
 
 rng = np.random.default_rng(0)
 ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)

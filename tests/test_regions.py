@@ -5,16 +5,20 @@ from functools import partial
 import cv2, numpy as np, pandas as pd, pytest, torch
 from PIL import Image
 
-from deep_al_illusions.clicks import conventions, outlines, polygons
-from deep_al_illusions.core import InputError, Spec, digest, run_id
-from deep_al_illusions.data import load_task
-from deep_al_illusions.deeplab import pixel_logits, pixel_loss, pixel_probs
-from deep_al_illusions.loop import buy_next, check, columns, finished, run
-from deep_al_illusions.models import build, coco, imagenet
-from deep_al_illusions.pool import Pool
-from deep_al_illusions.regions import Labels, pixel_maps, reprice
-from deep_al_illusions.segdata import SegTask
-from deep_al_illusions.train import Bar, new_model, train
+from deep_al_illusions.segment.clicks import conventions,outlines,polygons
+from deep_al_illusions.study.basics import digest,InputError
+from deep_al_illusions.study.spec import run_id,Spec
+from deep_al_illusions.tasks.named import load_task
+from deep_al_illusions.segment.deeplab import pixel_logits,pixel_loss,pixel_probs
+from deep_al_illusions.loop.folder import columns,finished
+from deep_al_illusions.loop.purchase import buy_next,check
+from deep_al_illusions.loop.loop import run
+from deep_al_illusions.learn.models import build
+from deep_al_illusions.learn.weights import coco,imagenet
+from deep_al_illusions.choose.pool import Pool
+from deep_al_illusions.segment.regions import Labels,pixel_maps,reprice
+from deep_al_illusions.segment.segdata import SegTask
+from deep_al_illusions.learn.train import Bar,new_model,train
 
 pytestmark = pytest.mark.filterwarnings('ignore:.*no test pixel of', 'ignore:.*use of fork')
 quiet = dict(say=lambda o: None)
@@ -160,7 +164,7 @@ def test_weights_by_their_name_in_data_root(name, tmp_path, monkeypatch):
         torch.testing.assert_close(norm.std.flatten(), torch.tensor(seen['std'])*255)
 
 def test_an_interrupted_bf16_training_leaves_no_autocast(name, tmp_path, monkeypatch):
-    monkeypatch.setattr('deep_al_illusions.deeplab.DeepLabv2.features', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr('deep_al_illusions.segment.deeplab.DeepLabv2.features', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt): run(made(name, cycles=0, precision='bf16'), tmp_path, **quiet)
     assert not torch.is_autocast_enabled('cpu')
 
@@ -301,8 +305,8 @@ def test_memory_does_not_grow_with_the_pool(level, name, task, root, monkeypatch
                 del o
         return watched,most
     (maps,a),(probs,b) = peak(pixel_maps, lambda o: o[1]),peak(partial(pixel_probs, most=4), lambda o: o[1])
-    monkeypatch.setattr('deep_al_illusions.regions.pixel_maps', maps)
-    monkeypatch.setattr('deep_al_illusions.regions.pixel_probs', probs)
+    monkeypatch.setattr('deep_al_illusions.segment.regions.pixel_maps', maps)
+    monkeypatch.setattr('deep_al_illusions.segment.regions.pixel_probs', probs)
     seen = []
     for k in 1,3:
         big = copy.copy(task)

@@ -6,12 +6,15 @@ from browser import *
 from skimage.color import rgb2lab
 
 from deep_al_illusions.cli import dal_report
-from deep_al_illusions.core import Spec,package
-from deep_al_illusions.loop import first_digest,load_runs,run
-from deep_al_illusions.plots import look
-from deep_al_illusions.report import *
+from deep_al_illusions.study.spec import Spec
+from deep_al_illusions.study.provenance import package
+from deep_al_illusions.loop.loop import run
+from deep_al_illusions.loop.runs import first_digest,load_runs
+from deep_al_illusions.judge.plots import look
+from deep_al_illusions.judge.results import carried,first_sets,results
+from deep_al_illusions.judge.report import report
 
-some = ['60_augmentation', '68_selection', '68a_provenance']
+some = ['60_augmentation', '68_selection', '70_provenance']
 
 @pytest.fixture(scope='module')
 def few(tmp_path_factory):
@@ -64,26 +67,26 @@ def test_the_same_runs_give_the_same_page_and_files(few, tmp_path):
 def test_stale_files_go_and_others_stay(few, tmp_path):
     report(few, tmp_path/'r.html', ['68_selection'])
     (tmp_path/'r'/'figures'/'mine.svg').write_text('mine')
-    report(few, tmp_path/'r.html', ['68a_provenance'])
+    report(few, tmp_path/'r.html', ['70_provenance'])
     assert [o.name for o in (tmp_path/'r'/'figures').iterdir()]==['mine.svg']
 
 def test_a_part_that_fails_is_marked(few, tmp_path, monkeypatch, capsys):
     real = execute_of()
     def broken(name, *args, **kw): return real(name, *args, **kw) if name!='68_selection' else 1/0
-    monkeypatch.setattr('deep_al_illusions.report.execute', broken)
-    monkeypatch.setattr('deep_al_illusions.report.report_notebooks', ['68_selection', '68a_provenance'])
+    monkeypatch.setattr('deep_al_illusions.judge.report.execute', broken)
+    monkeypatch.setattr('deep_al_illusions.judge.report.report_notebooks', ['68_selection', '70_provenance'])
     with pytest.raises(SystemExit) as e: dal_report([str(few), '--out', str(tmp_path/'r.html')])
     page,err = (tmp_path/'r.html').read_text(),capsys.readouterr().err
     assert e.value.code==1 and 'failed: 68_selection: ' in err and 'division by zero' in err
     assert 'This part failed: ZeroDivisionError: division by zero' in page and 'Where the numbers come from' in page
 
 def execute_of():
-    import deep_al_illusions.report as r
+    import deep_al_illusions.judge.report as r
     return r.execute
 
 def rewrite(folder, file, f):
     "Change a JSON file of a finished run, as another version would have written it"
-    from deep_al_illusions.loop import _sums
+    from deep_al_illusions.loop.folder import _sums
     d = json.loads((folder/file).read_text())
     f(d)
     (folder/file).write_text(json.dumps(d))
@@ -130,7 +133,7 @@ def test_bad_output(case, few, tmp_path, monkeypatch, capsys):
     shutil.copytree(few, tmp_path/'runs')
     (tmp_path/'file').write_text('')
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr('deep_al_illusions.report.execute', lambda *_: pytest.fail('work began'))
+    monkeypatch.setattr('deep_al_illusions.judge.report.execute', lambda *_: pytest.fail('work began'))
     with pytest.raises(SystemExit) as e: dal_report(['runs', option, value])
     err = capsys.readouterr().err
     assert e.value.code==2 and words in err and err.strip().count('\n')==0, err

@@ -5,9 +5,14 @@ from pathlib import Path
 
 import numpy as np, pandas as pd, papermill, pytest, torch
 
-from deep_al_illusions.core import InputError, Spec, run_id
-from deep_al_illusions.loop import columns, finished, load_runs, run
-from deep_al_illusions.runner import execute_run, notebook, sweep
+from deep_al_illusions.study.basics import InputError
+from deep_al_illusions.study.spec import run_id,Spec
+from deep_al_illusions.loop.folder import columns,finished
+from deep_al_illusions.loop.loop import run
+from deep_al_illusions.loop.runs import load_runs
+from deep_al_illusions.study.provenance import notebook
+from deep_al_illusions.many.kernels import execute_run
+from deep_al_illusions.many.runner import sweep
 
 spec = Spec(strategy='margin', cycles=2, epochs=15)
 quiet = dict(say=lambda o: None)
@@ -45,7 +50,7 @@ def test_killed_five_times_equals_uninterrupted(tmp_path):
 def test_a_finished_training_is_not_repeated(runs, monkeypatch):
     run(spec, **quiet)
     for o in runs.glob('*/DONE'): o.unlink()
-    monkeypatch.setattr('deep_al_illusions.train._fit', lambda *a: pytest.fail('trained again'))
+    monkeypatch.setattr('deep_al_illusions.learn.train._fit', lambda *a: pytest.fail('trained again'))
     run(spec, **quiet)
 
 def test_strategies_of_a_trial_share_their_first_training(runs):
@@ -71,7 +76,7 @@ def test_a_corrupt_training_is_done_again(runs):
 
 def test_a_second_process_stays_out(runs, monkeypatch):
     from filelock import FileLock
-    monkeypatch.setattr('deep_al_illusions.loop.FileLock.acquire', lambda self, timeout=0, _f=FileLock.acquire: _f(self, timeout=.1))
+    monkeypatch.setattr('deep_al_illusions.loop.loop.FileLock.acquire', lambda self, timeout=0, _f=FileLock.acquire: _f(self, timeout=.1))
     (runs/run_id(spec)).mkdir(parents=True)
     with FileLock(runs/run_id(spec)/'.lock', is_singleton=False), pytest.raises(InputError, match='another process'): run(spec, **quiet)
 

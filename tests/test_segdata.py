@@ -5,9 +5,13 @@ import numpy as np, pytest, torch, torch.nn.functional as F
 from PIL import Image
 from sklearn.metrics import confusion_matrix, jaccard_score
 
-from deep_al_illusions.core import InputError
-from deep_al_illusions.options import Options
-from deep_al_illusions.segdata import *
+from deep_al_illusions.study.basics import InputError
+from deep_al_illusions.tasks.options import Options
+from deep_al_illusions.segment.segdata import confusion,Images,ious,miou
+from deep_al_illusions.segment.scenes import scene,scenes
+from deep_al_illusions.segment.files import voc,write_voc
+from deep_al_illusions.segment.masks import camvid,masks
+from deep_al_illusions.segment.crops import Crops
 
 def gen(seed=0): return torch.Generator().manual_seed(seed)
 

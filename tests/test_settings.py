@@ -4,12 +4,16 @@ from pathlib import Path
 
 import numpy as np, pandas as pd, pytest
 
-from deep_al_illusions.cli import dal_prune, dal_report, dal_run
-from deep_al_illusions.core import InputError, Spec, digest, run_id, settings, write_json
-from deep_al_illusions.loop import load_notes, load_runs, run, run_folders
-from deep_al_illusions.options import Options
-from deep_al_illusions.presets import combinations, runs_of
-from deep_al_illusions.status import overview, status
+from deep_al_illusions.cli import dal_prune,dal_report,dal_run
+from deep_al_illusions.study.basics import digest,InputError
+from deep_al_illusions.study.machine import settings
+from deep_al_illusions.study.files import write_json
+from deep_al_illusions.study.spec import run_id,Spec
+from deep_al_illusions.loop.loop import run
+from deep_al_illusions.loop.runs import load_notes,load_runs,run_folders
+from deep_al_illusions.tasks.options import Options
+from deep_al_illusions.many.presets import combinations,runs_of
+from deep_al_illusions.many.status import overview,status
 
 root = Path(__file__).resolve().parent.parent
 

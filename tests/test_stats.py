@@ -4,9 +4,11 @@ from dataclasses import asdict
 import numpy as np, pandas as pd, pytest
 from scipy import stats
 
-from deep_al_illusions.claims import claims, judge, pairs_of, samples, verdicts
-from deep_al_illusions.core import InputError, Spec
-from deep_al_illusions.stats import *
+from deep_al_illusions.judge.claims import claims,judge,pairs_of,samples,verdicts
+from deep_al_illusions.study.basics import InputError
+from deep_al_illusions.study.spec import Spec
+from deep_al_illusions.judge.stats import compare,detectable,efficiency,kendall_w,penalties,ranks
+from deep_al_illusions.judge.stats import trials_needed
 
 n_sim = 2000
 

@@ -3,12 +3,14 @@ from functools import partial
 
 import pytest, torch
 
-from deep_al_illusions.acquire import Outs, k_center_greedy, register, strategies, variants
-from deep_al_illusions.core import InputError, Spec
-from deep_al_illusions.data import load_task
-from deep_al_illusions.learnloss import LearnLoss
-from deep_al_illusions.models import build, predict
-from deep_al_illusions.pool import Pool
+from deep_al_illusions.choose.core_set import k_center_greedy
+from deep_al_illusions.choose.strategies import Outs,register,strategies,variants
+from deep_al_illusions.study.basics import InputError
+from deep_al_illusions.study.spec import Spec
+from deep_al_illusions.tasks.named import load_task
+from deep_al_illusions.learn.learnloss import LearnLoss
+from deep_al_illusions.learn.models import build,predict
+from deep_al_illusions.choose.pool import Pool
 
 def gen(seed=0): return torch.Generator().manual_seed(seed)
 draws_from_the_pool = {'random'}

@@ -4,13 +4,19 @@ from dataclasses import asdict, replace
 
 import numpy as np, pandas as pd, pytest, torch
 
-from deep_al_illusions.acquire import strategies
-from deep_al_illusions.core import InputError, Spec, digest, generator
-from deep_al_illusions.data import Task, load_task
-from deep_al_illusions.loop import check, load_notes, run
-from deep_al_illusions.models import ResNet18, WideResNet, build, models
-from deep_al_illusions.pool import Pool
-from deep_al_illusions.train import Bar, Batches, regimes, train, training_key
+from deep_al_illusions.choose.strategies import strategies
+from deep_al_illusions.study.basics import digest,InputError
+from deep_al_illusions.study.spec import generator,Spec
+from deep_al_illusions.tasks.data import Task
+from deep_al_illusions.tasks.named import load_task
+from deep_al_illusions.loop.purchase import check
+from deep_al_illusions.loop.loop import run
+from deep_al_illusions.loop.runs import load_notes
+from deep_al_illusions.learn.models import build,models,ResNet18,WideResNet
+from deep_al_illusions.choose.pool import Pool
+from deep_al_illusions.learn.batches import Batches
+from deep_al_illusions.learn.step import regimes
+from deep_al_illusions.learn.train import Bar,train,training_key
 
 quiet = dict(say=lambda o: None)
 small = dict(iterations=6, bs=8, bs_unl=16)

@@ -5,12 +5,14 @@ from zipfile import ZipFile
 import nbformat, numpy as np, pytest, torch
 from browser import *
 
-from deep_al_illusions.clicks import *
-from deep_al_illusions.core import InputError,Spec,package
-from deep_al_illusions.regions import Labels
-from deep_al_illusions.segdata import SegTask
-from deep_al_illusions.train import train
-from deep_al_illusions.widgets import *
+from deep_al_illusions.segment.clicks import conventions,n_clicks,polygons,void
+from deep_al_illusions.study.basics import InputError
+from deep_al_illusions.study.spec import Spec
+from deep_al_illusions.study.provenance import package
+from deep_al_illusions.segment.regions import Labels
+from deep_al_illusions.segment.segdata import SegTask
+from deep_al_illusions.learn.train import train
+from deep_al_illusions.segment.widgets import Annotator,compare,explorer,gather,load_annotation
 
 classes = ['ground', 'box', 'pole', 'sign']
 square = [[10,10],[10,30],[30,30],[30,10]]
