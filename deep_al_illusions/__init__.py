@@ -41,3 +41,22 @@ def _begin():
         sys.exit(2)
 
 _begin()
+
+# The public face: where each name lives; a module is imported when its name is first used
+_face = dict(InputError='study.basics', Spec='study.spec', make_spec='study.spec', settings='study.machine',
+    Task='tasks.data', load_task='tasks.named', fingerprint='tasks.fingerprint',
+    train='learn.train', Pool='choose.pool', Outs='choose.strategies', Order='choose.strategies', rank='choose.strategies',
+    register='choose.strategies', strategies='choose.strategies', check_strategy='choose.contract',
+    check='loop.purchase', run='loop.loop', load_runs='loop.runs', load_notes='loop.runs',
+    preset='many.presets', runs_of='many.presets', sweep='many.runner', status='many.status', estimate='many.estimate',
+    compare='judge.stats', curves='judge.plots', verdicts='judge.claims', results='judge.results', report='judge.report')
+__all__ = [*_face]
+
+def __getattr__(name):
+    if name not in _face: raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    import importlib
+    value = getattr(importlib.import_module(f'{__name__}.{_face[name]}'), name)
+    globals()[name] = value
+    return value
+
+def __dir__(): return sorted({*globals(), *_face})

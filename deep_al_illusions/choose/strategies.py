@@ -50,14 +50,18 @@ def rank(
 strategies = Registry('strategy', ens_ent='deep_al_illusions.segment.regions:by_ens_entropy', d_score='deep_al_illusions.segment.regions:by_d_score')
 variants = Registry('strategy', {('entropy', 'segmentation'): 'deep_al_illusions.segment.regions:by_pixel_entropy'})
 
+def _check_needs(needs):
+    "Raise an `InputError` unless all of them are fields of `Outs`"
+    for o in needs:
+        if o not in Outs.__dataclass_fields__: raise unknown('output', o, Outs.__dataclass_fields__)
+
 def register(
     name:str, # As in `Spec.strategy`
     *needs:str, # Fields of `Outs`
     kind:str=None, # Kind of task that has this variant of its own
 ): # A decorator
     "Make the decorated function known as a strategy"
-    for o in needs:
-        if o not in Outs.__dataclass_fields__: raise unknown('output', o, Outs.__dataclass_fields__)
+    _check_needs(needs)
     def _register(f):
         f.needs = needs
         if kind: variants[name,kind] = f
@@ -70,7 +74,11 @@ def strategy(
     kind:str='classification', # Kind of the task
 ):
     "The strategy of that name, in its variant for that kind of task"
-    return variants[name,kind] if (name, kind) in variants else strategies[name]
+    if (name, kind) in variants: return variants[name,kind]
+    f = strategies[name]
+    if not callable(f): raise InputError(f'strategy {name} is no function but {type(f).__name__}')
+    _check_needs(getattr(f, 'needs', ()))
+    return f
 
 # %% ../../nbs/04_choose/03_strategies.ipynb #c0dcc7e3
 @register('random')

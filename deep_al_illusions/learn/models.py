@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch,torch.nn.functional as F
 from torch import nn,Tensor
 
-from ..study.basics import InputError,Registry,unknown
+from ..study.basics import InputError,is_outside,Registry,unknown
 
 # %% ../../nbs/03_learn/01_models.ipynb #bf37f1c5
 class Block(nn.Module):
@@ -114,6 +114,7 @@ def _net(name, n_classes):
         return ResNet18(n_classes, int(m[1] or 224))
     if name in models: return models[name](n_classes)
     if (family := name.partition('-')[0]) in models: return models[family](name, n_classes)
+    if is_outside(name): return models[name](n_classes)
     raise unknown('model', name, ['wrn-28-2', 'wrn-10-1', 'resnet18', 'resnet18@64', 'deeplab-101', 'deeplab-18-16', *models])
 
 def build(

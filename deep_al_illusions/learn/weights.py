@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from ..study.basics import digest,InputError
+from ..study.basics import digest,InputError,is_outside
 from ..study.machine import settings
 from ..study.files import downloading
 from ..study.spec import Spec
@@ -65,7 +65,7 @@ def load_body(net, sd, where=''):
     net.load_state_dict({k: sd[k] for k in want}, strict=False)
 
 # %% ../../nbs/03_learn/02_weights.ipynb #d0bfc3c4
-def is_task(init): return init.partition(':')[0] in tasks
+def is_task(init): return init.partition(':')[0] in tasks or is_outside(init)
 
 @cache
 def _once(name, f): return load_task(name).run_digest # Of the task that the function `f` makes

@@ -16,7 +16,7 @@ from warnings import warn
 import torch
 from filelock import FileLock,Timeout
 
-from ..study.basics import digest,InputError
+from ..study.basics import digest,InputError,is_outside,source_digest
 from ..study.machine import settings
 from ..study.files import make_folder,read_json,write_json
 from ..study.scales import kind_of
@@ -146,6 +146,7 @@ def _same_files(spec, was):
 def own_parts(spec:Spec)->dict: # What it is -> fingerprint; empty where all is of this package
     "Fingerprints of the code of a run that is not this package's: its strategy, regime, augmentation, network and convention"
     told = fingerprint(strategy(spec.strategy, kind_of(spec.task)))
+    if is_outside(spec.strategy): told = [told, source_digest(spec.strategy)]
     res = {k: digest(o) for k,o in own_code(spec, needs_of(spec)[1]).items()}
     if not is_ours(told): res['strategy'] = digest(told)
     if spec.convention:

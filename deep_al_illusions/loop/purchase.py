@@ -46,8 +46,8 @@ def check(
     root:Path=None, # Where run folders live; the setting `runs_root` where left out
 )->Task: # The task of the run
     "Raise an `InputError` unless the run can be done as asked"
-    if spec.ssl not in ['none', *regimes]: raise unknown('ssl', spec.ssl, ['none', *regimes])
-    if spec.augment not in augments: raise unknown('augment', spec.augment, augments)
+    if spec.ssl!='none' and not regimes.knows(spec.ssl): raise unknown('ssl', spec.ssl, ['none', *regimes])
+    if not augments.knows(spec.augment): raise unknown('augment', spec.augment, augments)
     needs,extra = needs_of(spec)
     if spec.device=='cuda' and not torch.cuda.is_available(): raise InputError('device cuda: no GPU found; use --device cpu')
     task = task or task_for(spec)

@@ -7,7 +7,9 @@ __all__ = ['scales', 'classification_settings', 'regime_settings', 'task_setting
            'segmentation_settings', 'polygon_level', 'budgets', 'kind_of', 'budget_of']
 
 # %% ../../nbs/01_study/04_scales.ipynb #eeb36793
-from .basics import Registry,unknown
+import importlib
+
+from .basics import InputError,is_outside,outside,Registry,unknown
 
 # %% ../../nbs/01_study/04_scales.ipynb #65d1152a
 scales = Registry('scale', paper=dict(model='wrn-28-2', epochs=150, iterations=0, bs=64, lr=.03),
@@ -38,9 +40,16 @@ segmentation_settings = dict(
 
 polygon_level = dict(reading='minmax')
 
+def _own_task(name):
+    "The function behind `pkg.module:function`; `None` for a task of ours, and where nothing is found"
+    tasks = importlib.import_module('deep_al_illusions.tasks.named').tasks
+    try: return None if name.partition(':')[0] in tasks else outside('task', name)
+    except InputError: return None # Loading it says why
+
 def kind_of(task:str): # classification or segmentation
     "Kind of the task of that name"
-    return 'segmentation' if task.partition(':')[0] in segmentation else 'classification'
+    if task.partition(':')[0] in segmentation: return 'segmentation'
+    return getattr(_own_task(task), 'kind', 'classification') if is_outside(task) else 'classification'
 
 # %% ../../nbs/01_study/04_scales.ipynb #7c689b4f
 budgets = dict(
@@ -52,6 +61,7 @@ budgets['paper']['voc'] = _shares|dict(low=(5000, 5000, 5))
 
 def budget_of(scale:str, task:str, budget:str):
     "The preset `initial`, `per_cycle` and `cycles` of a task at a scale"
-    table = budgets[scale].get(task.partition(':')[0], budgets[scale]['other'])
+    other = _shares if kind_of(task)=='segmentation' else budgets[scale]['other']
+    table = budgets[scale].get(task.partition(':')[0], other)
     if budget not in table: raise unknown('budget', budget, table)
     return dict(zip(('initial', 'per_cycle', 'cycles'), table[budget]))

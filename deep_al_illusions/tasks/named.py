@@ -10,7 +10,7 @@ import inspect
 from pathlib import Path
 from warnings import warn
 
-from ..study.basics import digest,InputError,Registry
+from ..study.basics import digest,InputError,is_outside,Registry
 from ..study.machine import settings
 from ..study.scales import segmentation
 from .data import Task
@@ -73,6 +73,7 @@ def load_task(
 ): # A `Task`; its images on the CPU
     "The task called `name`, or an `InputError` that says what is wrong with it"
     kind,_,path = name.partition(':')
+    if kind not in tasks and is_outside(name): kind,path = name,''
     if kind in _with_path and not path: raise InputError(f'task {kind!r} needs a path: {kind}:PATH')
     if path and kind in _without: raise InputError(f'task {kind!r} takes no path: --task {kind}')
     options,f = Options(**given),tasks[kind]

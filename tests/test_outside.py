@@ -1,0 +1,111 @@
+"Names from outside, `pkg.module:function`: found by every process, told from one another by their sources, and the public face"
+import json,os,subprocess,sys
+
+import pytest
+import deep_al_illusions
+from deep_al_illusions import InputError,Spec,check_strategy,load_runs,run,sweep
+
+lines = '''
+from deep_al_illusions import rank
+from my_helper import sign
+
+def gini(outs, pool, generator):
+    "Predictions with the smallest sum of squares first"
+    return rank(sign*outs.probs.square().sum(1), generator)
+gini.needs = ('probs',)
+'''
+quick = dict(initial=10, per_cycle=5, cycles=1, iterations=2)
+
+@pytest.fixture
+def ideas(tmp_path, monkeypatch, request):
+    "The current folder has a module of ten lines, of a name of its own, since Python imports a name once"
+    name = 'my_'+''.join(o for o in request.node.name if o.isalnum())[:30]
+    for other in 'my_helper',name: sys.modules.pop(other, None)
+    folder = tmp_path/'work'
+    folder.mkdir()
+    (folder/f'{name}.py').write_text(lines)
+    (folder/'my_helper.py').write_text('sign = -1\n')
+    monkeypatch.chdir(folder)
+    return name
+
+def test_contract(ideas): assert 'every_position_once' in check_strategy(f'{ideas}:gini')
+
+def test_a_sweep_on_two_workers_compares_it_with_random(ideas, tmp_path):
+    mine = f'{ideas}:gini'
+    specs = [Spec(strategy=o, trial=t, **quick) for o in ('random', mine) for t in (1, 2)]
+    assert sweep(specs, tmp_path/'runs', workers=2)=={}
+    cycles = load_runs(tmp_path/'runs')[0]
+    assert {*cycles.strategy}=={'random', mine} and cycles.study.nunique()==1 and cycles.run.nunique()==4
+
+def test_an_edit_is_noticed_in_the_file_and_beside_it(ideas, tmp_path):
+    s = Spec(strategy=f'{ideas}:gini', **quick)
+    folder = run(s, tmp_path/'runs', say=lambda _: None)
+    assert run(s, tmp_path/'runs', say=lambda _: None)==folder
+    assert 'strategy' in json.loads((folder/'provenance.json').read_text())['own']
+    for file in 'my_helper.py',f'{ideas}.py':
+        before = open(file).read()
+        with open(file, 'a') as f: f.write('more = 1\n')
+        with pytest.raises(InputError, match=f'strategy {ideas}:gini has changed since'): run(s, tmp_path/'runs')
+        open(file, 'w').write(before)
+    assert run(s, tmp_path/'runs', say=lambda _: None)==folder
+
+@pytest.mark.parametrize('name,words', [('my_missing:f', 'no module my_missing, neither installed nor in'), ('{}:ginni', "did you mean 'gini'"),
+    ('my_broken:f', 'my_broken cannot be imported: SyntaxError'), ('my_needy:f', 'my_needy needs my_nothing'), ('{}:sign', 'is no function but int'),
+    ('my_greedy:f', "unknown output 'prob'; did you mean 'probs'")])
+def test_mistakes_are_one_line_before_any_work(ideas, tmp_path, name, words):
+    for file,text in dict(broken='def f(:\n', needy='import my_nothing\n', greedy='def f(*a): return []\nf.needs = ("prob",)\n').items():
+        open(f'my_{file}.py', 'w').write(text)
+    with pytest.raises(InputError, match=words) as e: sweep([Spec(strategy=name.format(ideas), **quick)], tmp_path/'runs')
+    assert '\n' not in str(e.value) and not (tmp_path/'runs').exists()
+
+def test_folders_of_yours_take_nobodys_place(tmp_path):
+    for o in 'random', 'yaml', 'mine': (tmp_path/f'{o}.py').write_text('def f(): return "stray"\n')
+    code = '''
+from deep_al_illusions.study.basics import outside
+import random,yaml
+print(outside('x', 'mine:f')(), hasattr(random, 'f'), hasattr(yaml, 'f'))
+try: import cupy_or_so
+except ImportError: print('not found')'''
+    (tmp_path/'cupy_or_so.py').write_text('')
+    r = subprocess.run([sys.executable, '-P', '-c', code], cwd=tmp_path, capture_output=True, text=True)
+    assert r.stdout.split('\n')[:2]==['stray False False', 'not found'], r.stderr
+
+def test_regime_network_and_augmentation_from_outside(ideas, tmp_path):
+    (open(f'{ideas}.py', 'a')).write("""
+from deep_al_illusions.learn.models import WideResNet
+from deep_al_illusions.learn.step import Step
+from deep_al_illusions.tasks.augment import weak
+def small(n_classes): return WideResNet(10, 1, n_classes)
+class Halved(Step):
+    def loss(self, model, b):
+        loss,seen = super().loss(model, b)
+        return loss/2,seen
+def views(task): return weak(task)
+""")
+    s = Spec(ssl=f'{ideas}:Halved', model=f'{ideas}:small', augment=f'{ideas}:views', **quick)
+    folder = run(s, tmp_path/'runs', say=lambda _: None)
+    own = json.loads((folder/'provenance.json').read_text())['own']
+    assert {*own}=={'ssl', 'model', 'augment'}
+    assert len({*load_runs(tmp_path/'runs')[0].ssl})==1
+
+def test_task_from_outside(ideas, tmp_path):
+    open(f'{ideas}.py', 'a').write("""
+from deep_al_illusions.tasks.embedded import digits
+def mine(name): return digits(name)
+""")
+    s = Spec(task=f'{ideas}:mine', strategy='entropy', **quick)
+    folder = run(s, tmp_path/'runs', say=lambda _: None)
+    assert run(s, tmp_path/'runs', say=lambda _: None)==folder
+
+# The public face
+
+def test_every_name_of_the_face_is_there_and_no_subpackage_bears_it():
+    folders = {o.removesuffix('.py') for o in os.listdir(deep_al_illusions.__path__[0])}
+    assert not folders&{*deep_al_illusions._face}
+    assert all(getattr(deep_al_illusions, o) is not None for o in deep_al_illusions.__all__)
+    with pytest.raises(AttributeError): deep_al_illusions.no_such_name
+
+def test_importing_the_package_imports_nothing_else():
+    code = 'import sys, deep_al_illusions; print(*[o for o in ("torch", "pandas", "numpy") if o in sys.modules])'
+    r = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert r.stdout.strip()=='' and r.returncode==0, r.stderr
