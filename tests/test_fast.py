@@ -10,8 +10,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from deep_al_illusions.learn import fast, train as training
-from deep_al_illusions.tasks import augment
+from deep_al_illusions.learn import fast, learner as training
+from deep_al_illusions.tasks import geometry as augment
 from deep_al_illusions.tasks.policies import Policy
 from deep_al_illusions.tasks.augment import Recipe,strong,views
 from deep_al_illusions.study.basics import digest,InputError
@@ -125,9 +125,9 @@ def test_without_a_compiler_the_plain_arithmetic_runs(lack, tmp_path, monkeypatc
 # chkstyle: ignore-node
 broken = """
 import os, sys, warnings, torch
-from deep_al_illusions.core import Spec, digest
-from deep_al_illusions.data import load_task
-from deep_al_illusions.train import train
+from deep_al_illusions.study.spec import Spec
+from deep_al_illusions.tasks.named import load_task
+from deep_al_illusions.learn.train import train
 torch.set_num_threads(1)
 res = []
 with warnings.catch_warnings(record=True) as said:

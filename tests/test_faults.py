@@ -218,7 +218,7 @@ def test_a_run_that_fails_stops_no_other_and_is_told(tmp_path, cli):
     assert run_id(specs[1]) in sweep(specs, root, 1)
 
 def test_a_kernel_that_always_dies_is_tried_twice(tmp_path, monkeypatch):
-    from deep_al_illusions.many import runner
+    from deep_al_illusions.many import kernels as runner
     class DeadKernelError(RuntimeError): pass
     tries = []
     def die(*a):

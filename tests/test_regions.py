@@ -285,7 +285,7 @@ def test_scores_do_not_depend_on_batch_size_and_order(level, which, name, bare, 
     go = lambda ids: t.outputs(model, spec, needs[level], ids, pool, [model])
     p = torch.randperm(len(ids), generator=torch.Generator().manual_seed(0))
     a,b = go(ids),go(ids[p])
-    for k,f in ('pixel_probs', pixel_probs),('pixel_logits', pixel_logits): monkeypatch.setattr(f'deep_al_illusions.regions.{k}', partial(f, most=5))
+    for k,f in ('pixel_probs', pixel_probs),('pixel_logits', pixel_logits): monkeypatch.setattr(f'deep_al_illusions.segment.regions.{k}', partial(f, most=5))
     c = go(ids)
     for k in needs[level]:
         torch.testing.assert_close(getattr(a, k), getattr(c, k), rtol=1e-4, atol=1e-5)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt,numpy as np,pandas as pd
 
+from IPython.display import display
+
 from ..study.basics import InputError
 from ..study.scales import kind_of
 from ..study.spec import Spec

@@ -7,10 +7,13 @@ __all__ = ['own_modules', 'InputError', 'unknown', 'digest', 'is_outside', 'own_
            'outside', 'source_digest', 'Registry']
 
 # %% ../../nbs/01_study/01_basics.ipynb #73f4efa6
-import ast,difflib,hashlib,importlib.abc,importlib.machinery,json,os,re,sys
+import ast,difflib,hashlib,importlib.abc,importlib.machinery,json,os,re,sys,warnings
 from pathlib import Path
 
 import torch
+
+# %% ../../nbs/01_study/01_basics.ipynb #98daec44
+warnings.filterwarnings('ignore', r'.*torch\.jit\.script', FutureWarning) # torchvision and fastai use it
 
 # %% ../../nbs/01_study/01_basics.ipynb #99ba8878
 class InputError(ValueError):
