@@ -6,9 +6,7 @@
 __all__ = ['InputError', 'unknown', 'Registry', 'digest']
 
 # %% ../../nbs/01_study/01_basics.ipynb #73f4efa6
-import difflib,hashlib,importlib.util,json
-
-import torch
+import difflib,hashlib,importlib.util,json,sys
 
 # %% ../../nbs/01_study/01_basics.ipynb #99ba8878
 class InputError(ValueError):
@@ -44,8 +42,9 @@ class Registry(dict):
 def digest(*parts): # Text of 16 hexadecimal digits
     "Fingerprint of strings, bytes, tensors and whatever JSON can hold"
     h = hashlib.blake2b(digest_size=8)
+    torch = sys.modules.get('torch') # There is no tensor where it was not loaded
     for o in parts:
-        if torch.is_tensor(o): head,body = f'{o.dtype}{tuple(o.shape)}'.encode(),o.cpu().contiguous().numpy()
+        if torch and torch.is_tensor(o): head,body = f'{o.dtype}{tuple(o.shape)}'.encode(),o.cpu().contiguous().numpy()
         else: head,body = b'',o if isinstance(o, bytes) else json.dumps(o, sort_keys=True).encode()
         h.update(b'%d %d ' % (len(head), memoryview(body).nbytes)+head)
         h.update(body)
