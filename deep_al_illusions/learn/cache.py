@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from warnings import warn
 
-import torch
 from filelock import FileLock,Timeout
 
 from ..study.basics import InputError
@@ -25,6 +24,7 @@ def save_pt(
     path:Path,
 ):
     "Write `obj` and its fingerprint, atomically"
+    import torch
     data = io.BytesIO()
     torch.save(obj, data)
     with atomic(path) as p,open(p, 'wb') as f: f.writelines([data.getbuffer(), _sum(data.getbuffer())])
@@ -34,7 +34,9 @@ def load_pt(path): # The dict, or `None`
     try: data = path.read_bytes()
     except FileNotFoundError: return None
     except OSError: data = b''
-    if _sum(memoryview(data)[:-16])==data[-16:]: return torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
+    if _sum(memoryview(data)[:-16])==data[-16:]:
+        import torch
+        return torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
     warn(f'{path} is damaged and is made again')
 
 # %% ../../nbs/03_learn/07_cache.ipynb #b3ff1096

@@ -17,7 +17,7 @@ import torch
 from ..study.spec import generator,Spec
 from ..tasks.named import task_for
 from ..learn.weights import is_task
-from ..learn.train import _not_training,pretraining
+from ..learn.train import not_training,pretraining
 from ..choose.pool import Pool
 from ..choose.strategies import by_chance
 from ..loop.purchase import needs_of,networks,Part
@@ -27,7 +27,7 @@ Training = namedtuple('Training', 'how first bought cycle member')
 
 def _how(spec, extra):
     "All that a training depends on, but for what is labelled"
-    d = {k: v for k,v in asdict(spec).items() if k not in _not_training and (extra or k[:3]!='ll_')}
+    d = {k: v for k,v in asdict(spec).items() if k not in not_training and (extra or k[:3]!='ll_')}
     return tuple((d|dict(task=spec.task, extra=tuple(extra), scale=spec.scale if is_task(spec.init) else '')).items())
 
 def choice_of(spec:Spec): # Tuple of pairs

@@ -10,8 +10,6 @@ __all__ = ['own_modules', 'InputError', 'unknown', 'digest', 'is_outside', 'own_
 import ast,difflib,hashlib,importlib.abc,importlib.machinery,json,os,re,sys,warnings
 from pathlib import Path
 
-import torch
-
 # %% ../../nbs/01_study/01_basics.ipynb #98daec44
 warnings.filterwarnings('ignore', r'.*torch\.jit\.script', FutureWarning) # torchvision and fastai use it
 
@@ -35,8 +33,9 @@ def unknown(
 def digest(*parts): # Text of 16 hexadecimal digits
     "Fingerprint of strings, bytes, tensors and whatever JSON can hold"
     h = hashlib.blake2b(digest_size=8)
+    torch = sys.modules.get('torch') # There is no tensor where it was not loaded
     for o in parts:
-        if torch.is_tensor(o): head,body = f'{o.dtype}{tuple(o.shape)}'.encode(),o.cpu().contiguous().numpy()
+        if torch and torch.is_tensor(o): head,body = f'{o.dtype}{tuple(o.shape)}'.encode(),o.cpu().contiguous().numpy()
         else: head,body = b'',o if isinstance(o, bytes) else json.dumps(o, sort_keys=True).encode()
         h.update(b'%d %d ' % (len(head), memoryview(body).nbytes)+head)
         h.update(body)

@@ -4,15 +4,13 @@
 
 # %% auto #0
 __all__ = ['package', 'numbers', 'notebook', 'code_digest', 'this_code', 'installed', 'same_code', 'edited', 'numbers_of',
-           'other_code', 'provenance']
+           'other_code', 'commit', 'provenance']
 
 # %% ../../nbs/01_study/06_provenance.ipynb #d291556e
-import base64,hashlib,importlib.util,json,os,platform,socket,subprocess,sys
+import base64,hashlib,importlib.metadata,importlib.util,json,os,platform,socket,subprocess,sys
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote,urlparse
-
-import torch
 
 from .. import __version__
 from .basics import digest,InputError
@@ -116,7 +114,7 @@ def other_code(
     return '' if same else f'other code of version {version}'
 
 # %% ../../nbs/01_study/06_provenance.ipynb #6fcc5dd3
-def _commit():
+def commit(): # Text
     "Commit of the checkout that this package was imported from, or `None`"
     ask = 'git describe --always --dirty --abbrev=12 --exclude=*'.split()
     try:
@@ -126,11 +124,12 @@ def _commit():
 
 def provenance():
     "Versions, code, threads, commit and machine, to be stored beside a result"
+    import torch
     pkgs = 'torch torchvision fastai numpy scikit-learn'.split()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     versions = dict(deep_al_illusions=__version__)
     versions |= {o: importlib.metadata.version(o) for o in pkgs}
-    code = dict(numbers=numbers, code=code_digest(), edited=edited(), package=str(package), commit=_commit())
+    code = dict(numbers=numbers, code=code_digest(), edited=edited(), package=str(package), commit=commit())
     machine = dict(host=socket.gethostname(), platform=platform.platform(), cpu=platform.machine())
     return dict(versions=versions, python=platform.python_version(), gpu=gpu,
         threads=torch.get_num_threads(), **code, **machine)

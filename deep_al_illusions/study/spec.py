@@ -10,8 +10,6 @@ import math,re
 from dataclasses import asdict,dataclass,fields
 from pathlib import Path
 
-import torch
-
 from .basics import digest,InputError,unknown
 from .machine import settings
 from .scales import budget_of,classification_settings,fine_tuning,kind_of
@@ -190,4 +188,5 @@ def generator(
     cycle:int=0, # Purchases so far
 ): # Seeded CPU `torch.Generator`
     "The stream of random numbers for `purpose` in `cycle`"
+    import torch
     return torch.Generator().manual_seed(int(digest(spec.trial, purpose, cycle), 16)>>1)
