@@ -15,7 +15,7 @@ from .study.basics import InputError,unknown
 from .study.machine import folder_of,settings
 from .study.files import atomic
 from .study.scales import scales
-from .study.spec import Basics,make_spec,Spec
+from .study.spec import make_spec,Spec
 from .study.provenance import installed,package,this_code
 from .learn.cache import prune,used
 from .loop.loop import run
@@ -118,12 +118,11 @@ def _root(text): # Path
 # %% ../nbs/51_commands.ipynb #81b0b6a4
 def _add_spec(p):
     "An option for each field of `Spec`"
-    from fastcore.docments import docments
-    docs = docments(Spec)|docments(Basics)
     for f in fields(Spec):
+        if f.name=='own': continue
         names = dict.fromkeys([f'--{f.name.replace("_", "-")}', f'--{f.name}'])
         filled = f.default is None and f.name!='device'
-        note = docs[f.name]+(' (from the tables of scales and budgets)' if filled else '')
+        note = f.metadata['what']+(' (from the tables of scales and budgets)' if filled else '')
         p.add_argument(*names, dest=f.name, help=note.replace('%', '%%'),
             default=f.default or argparse.SUPPRESS, metavar=f.type.__name__)
 

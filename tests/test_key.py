@@ -43,7 +43,7 @@ values = dict(task=dict(plain='letters', pixels='voc'), strategy='entropy', ssl=
     scale='paper', budget='large', level=dict(pixels='polygon', s4gan='polygon'), model=dict(plain='wrn-16-1', uda='wrn-16-1', pixels='deeplab-18-8', s4gan='deeplab-18-8'), init=dict(plain='letters', uda='letters'),
     schedule='poly', precision='bf16', breaks='flip', range='0,128', matte='black', copies='drop', unlabelled='all', tsa='log', bn='joint', convention='eight', labels='original', candidates='prediction', last='skip', norm='eval',
     aggregate='mean', reading='nats', ensemble='probabilities', warmup_form='within', head_init='classes', views_order='crop_first', padding='zero', cutout_fill='mean', body_rate='code', channels='bgr')
-no_other = dict(device='there is no second device here', init='weights of segmentation come from files; those of `plain` are changed')
+no_other = dict(device='there is no second device here', own='what methods declare is in test_outside', init='weights of segmentation come from files; those of `plain` are changed')
 choices = dict(schedule=['poly', 'cosine'], reading=['nats', 'log_c'], norm=['eval', 'train'], warmup_form=['within', 'before'], channels=['bgr', 'rgb'])
 
 def other(spec, kind, f):

@@ -3,7 +3,9 @@ import json,os,subprocess,sys
 
 import pytest
 import deep_al_illusions
-from deep_al_illusions import InputError,Spec,check_strategy,load_runs,run,sweep
+from deep_al_illusions import InputError,Spec,check_strategy,load_runs,make_spec,run,sweep
+from deep_al_illusions.study.declare import setting
+from deep_al_illusions.study.spec import run_id
 
 lines = '''
 from deep_al_illusions import rank
@@ -109,3 +111,37 @@ def test_importing_the_package_imports_nothing_else():
     code = 'import sys, deep_al_illusions; print(*[o for o in ("torch", "pandas", "numpy") if o in sys.modules])'
     r = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert r.stdout.strip()=='' and r.returncode==0, r.stderr
+
+# Settings that methods declare themselves
+
+declaring = '''
+from deep_al_illusions.study.declare import setting
+def powered(outs, pool, generator, power=2.):
+    "Predictions with the smallest sum of powers first"
+    return rank(-outs.probs.double().pow(power).sum(1), generator)
+powered.needs,powered.settings = ('probs',),dict(power=setting('Exponent', 2., at_least=0))
+'''
+
+def test_own_settings_in_every_process(ideas, tmp_path):
+    open(f'{ideas}.py', 'a').write(declaring)
+    name = f'{ideas}:powered'
+    specs = [Spec(strategy=name, **quick), Spec(strategy=name, power=5, **quick), Spec(**quick)]
+    assert len({*map(run_id, specs)})==3 and run_id(Spec(strategy=name, power=2, **quick))==run_id(specs[0])
+    assert sweep(specs, tmp_path/'runs', workers=2)=={}
+    cycles = load_runs(tmp_path/'runs')[0]
+    assert cycles.run.nunique()==3 and cycles.study.nunique()==1
+    stored = json.loads((tmp_path/'runs'/run_id(specs[1])/'spec.json').read_text())
+    assert stored['own']==[['strategy.power', 5.]] and make_spec(**stored)==specs[1]
+    with pytest.raises(InputError, match="unknown parameter 'pover'; did you mean 'power'"): Spec(strategy=name, pover=1)
+
+def test_a_declared_setting_changes_no_other_id_and_no_other_key(monkeypatch):
+    from deep_al_illusions.choose.strategies import strategies
+    from deep_al_illusions.learn.train import training_key
+    from deep_al_illusions.tasks.named import load_task
+    task,specs = load_task('digits'),[Spec(strategy=o) for o in ('random', 'entropy', 'core_set')]
+    before = [(run_id(s), training_key(task, s, [1, 2])) for s in specs]
+    def mine(outs, pool, g): return []
+    mine.settings = dict(power=setting('Exponent', 2.))
+    monkeypatch.setitem(strategies, 'mine', mine)
+    assert [(run_id(s), training_key(task, s, [1, 2])) for s in specs]==before
+    assert training_key(task, Spec(strategy='mine', power=3), [1, 2])==before[0][1]

@@ -85,13 +85,15 @@ def patched(tree):
 def classes_of(tree): return {o.name for o in ast.walk(tree) if isinstance(o, ast.ClassDef)}
 
 def names_of_settings():
-    "The fields of `Spec`, from the classes that declare them"
+    "The settings, from the classes that declare them"
     found = set()
     for p in notebooks():
         for source in filter(exported, code_cells(p)):
             for c in ast.walk(ast.parse(source)):
-                if isinstance(c, ast.ClassDef) and c.name in ('Basics', 'Spec', 'Declared'):
-                    found |= {o.target.id for o in c.body if isinstance(o, ast.AnnAssign)}
+                if not isinstance(c, ast.ClassDef): continue
+                for o in c.body:
+                    declares = isinstance(o, ast.AnnAssign) and o.value and ast.unparse(o.value).startswith('setting(')
+                    if declares: found.add(o.target.id)
     return found
 
 def says_of_settings(statement, names):

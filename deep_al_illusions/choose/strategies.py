@@ -59,11 +59,12 @@ def register(
     name:str, # As in `Spec.strategy`
     *needs:str, # Fields of `Outs`
     kind:str=None, # Kind of task that has this variant of its own
+    **settings, # Of its own, from `study.declare.setting`; it gets them by name
 ): # A decorator
     "Make the decorated function known as a strategy"
     _check_needs(needs)
     def _register(f):
-        f.needs = needs
+        f.needs,f.settings = needs,settings
         if kind: variants[name,kind] = f
         else: strategies[name] = f
         return f

@@ -8,7 +8,6 @@ __all__ = ['beside_of', 'own_parts', 'handed_back', 'run']
 # %% ../../nbs/05_loop/03_loop.ipynb #36743bfb
 import gc
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import cache,partial
 from pathlib import Path
 from warnings import warn
@@ -20,7 +19,7 @@ from ..study.basics import digest,InputError,is_outside,source_digest
 from ..study.machine import settings
 from ..study.files import make_folder,read_json,write_json
 from ..study.scales import kind_of
-from ..study.spec import generator,run_id,Spec
+from ..study.spec import generator,run_id,Spec,written
 from ..study.provenance import installed,other_code,package,provenance,same_code
 from ..study.provenance import this_code
 from ..tasks.fingerprint import fingerprint,is_ours
@@ -187,7 +186,7 @@ def run(
         if finished(folder): return folder
         if (folder/'DONE').exists(): warn(f'{folder} was done, but its files have changed since; rebuilding them')
         (folder/'DONE').unlink(missing_ok=True)
-        write_json(folder/'spec.json', asdict(spec))
+        write_json(folder/'spec.json', written(spec))
         write_json(folder/'provenance.json', provenance()|dict(data=task.run_digest, stamp=stamp(spec.task), init=init_digest(spec.init),
             own=own_parts(spec), path=path_for(spec.device, task.kind=='classification')))
         if views := views_said(task, spec): say(views)

@@ -177,7 +177,9 @@ def ranked(model, task, pool, spec, members, stream): # `Part`; its positions, b
         where = where[some.sort().values]
     part = Part(pool, where)
     outs = task.outputs(model, spec, needs_of(spec)[0], part.unl, pool, members)
-    order = strategy(spec.strategy, task.kind)(outs, part, stream(f'query {spec.strategy}'))
+    choose = strategy(spec.strategy, task.kind)
+    own = {k: getattr(spec, k) for k in getattr(choose, 'settings', ())}
+    order = choose(outs, part, stream(f'query {spec.strategy}'), **own)
     return part,task.arrange(order, part.unl, stream('arrange'))
 
 # %% ../../nbs/05_loop/02_purchase.ipynb #5d1e4a02

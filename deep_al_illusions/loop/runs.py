@@ -6,7 +6,6 @@
 __all__ = ['identity', 'run_folders', 'first_digest', 'load_runs', 'load_notes']
 
 # %% ../../nbs/05_loop/04_runs.ipynb #377947c6
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from warnings import warn
@@ -17,7 +16,7 @@ from .. import __version__
 from ..study.basics import digest
 from ..study.files import read_json
 from ..study.scales import kind_of
-from ..study.spec import Spec
+from ..study.spec import settings_that,Spec,written
 from ..study.provenance import numbers,numbers_of,other_code,package
 from .folder import finished,ledger_columns,notes
 
@@ -39,14 +38,15 @@ def run_folders(
     return sorted(kept)
 
 # %% ../../nbs/05_loop/04_runs.ipynb #085b7cc2
-_arm = 'strategy ssl augment init level candidates trial cycles'.split()
 identity = 'study data task strategy ssl augment init level scale budget trial'.split()
 
 def _study(spec, data, numbers):
     "Fingerprint of what must be equal for two runs to be compared; `spec` as a dict"
-    usual = asdict(Spec(**{k: spec.get(k) for k in ('task', 'strategy', 'ssl', 'augment', 'level', 'scale', 'budget', 'device')}))
-    free = [*_arm, *(['model', 'lr'] if spec.get('init', 'random')!='random' and kind_of(spec['task'])=='classification' else [])]
+    usual = written(Spec(**{k: spec.get(k) for k in ('task', 'strategy', 'ssl', 'augment', 'level', 'scale', 'budget', 'device')}))
+    free = [*settings_that(line=True), *(['model', 'lr'] if spec.get('init', 'random')!='random' and kind_of(spec['task'])=='classification' else [])]
     odd = {k: v for k,v in spec.items() if k not in free and v!=usual.get(k)}
+    own = [o for o in odd.pop('own', []) if not o[0].startswith('strategy.')]
+    if own: odd['own'] = own
     return digest(odd, sorted({*usual}-{*spec}), {k: spec[k] for k in ('scale', 'initial', 'per_cycle', 'device')}, data, numbers)[:8]
 
 # %% ../../nbs/05_loop/04_runs.ipynb #5cb6f102

@@ -7,7 +7,7 @@ __all__ = ['busy', 'last_words', 'execute', 'reason', 'note_failure', 'provenanc
 
 # %% ../../nbs/07_many/02_kernels.ipynb #dccdfd11
 import json,logging,os,re,sys,tempfile,time,warnings
-from dataclasses import asdict
+
 from pathlib import Path
 
 from filelock import Timeout
@@ -16,7 +16,7 @@ from traitlets.config import Config as TraitConfig
 from .. import __version__
 from ..study.basics import InputError,unknown
 from ..study.files import cannot_write,make_folder,read_json,write_json
-from ..study.spec import run_id,Spec
+from ..study.spec import run_id,Spec,written
 from ..study.provenance import code_digest,notebook,other_code,package,this_code
 from ..learn.cache import held,locked
 from ..loop.folder import finished
@@ -153,7 +153,7 @@ def _tried(spec, folder, env):
     why = ''
     (folder/'failed.json').unlink(missing_ok=True)
     for _ in range(2):
-        try: execute('50_run', folder/'run.ipynb', asdict(spec), env)
+        try: execute('50_run', folder/'run.ipynb', written(spec), env)
         except Exception as e: why = reason(e)
         if finished(folder): why = _by_other_code(folder)
         if 'died' not in why: break

@@ -9,7 +9,7 @@ __all__ = ['in_turn', 'prepare', 'connected', 'Plan', 'plans', 'trainings_in', '
 import logging,os,socket,sys,time,warnings
 from collections import Counter
 from contextlib import contextmanager,suppress
-from dataclasses import asdict,replace
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock,Timeout
@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ..study.basics import digest,InputError
 from ..study.machine import settings
 from ..study.files import make_folder,read_json,write_json
-from ..study.spec import run_id
+from ..study.spec import run_id,written
 from ..study.provenance import other_code,this_code
 from ..tasks.options import asked
 from ..learn.cache import get_lock,held
@@ -106,7 +106,7 @@ class Plan:
         self.path = self.of(root, specs)
         make_folder(self.path.parent)
         self.lock,self.mine = FileLock(self.path.with_suffix('.lock')),False
-        self.note = dict(title=title, pid=os.getpid(), host=socket.gethostname(), time=time.time(), runs={run_id(s): asdict(s) for s in specs})
+        self.note = dict(title=title, pid=os.getpid(), host=socket.gethostname(), time=time.time(), runs={run_id(s): written(s) for s in specs})
         for o in plans(root):
             if o['alive']: warnings.warn(f'{o["title"]} (process {o["pid"]} on {o["host"]}) is at work in {root} too; runs that both need are done once')
         self.hold()
@@ -178,7 +178,7 @@ def sweep(
         if not held((path := Plan.of(root, specs)).with_suffix('.lock')):
             with suppress(OSError): path.unlink(missing_ok=True)
         return failed
-    _known('50_run', asdict(todo[0]))
+    _known('50_run', written(todo[0]))
     env = dict(DAL_RUNS_ROOT=root, DAL_DATA_ROOT=Path(s.data_root).absolute(), DAL_THREADS=s.threads, DAL_CHECKPOINT_S=s.checkpoint_s, DAL_CACHE_GB=s.cache_gb)
     env |= dict(DAL_FAST=s.fast, DAL_AT_ONCE=s.at_once or (0 if any(o.device=='cuda' for o in todo) else 1))
     env,order,tries = {k: str(v) for k,v in env.items()},{s: i for i,s in enumerate(todo)},Counter()
