@@ -81,7 +81,8 @@ def load_runs(
         with np.load(f/'picks.npz') as z: d = {k: z[k] for k in ('ids', 'cycle', 'score')}
         data,version,own = was['data'],was['versions'].get('deep_al_illusions', ''),numbers_of(was)
         others.append(other_code(was))
-        spec = dict(run=f.name, study=_study(spec, data, own), data=data, version=version, numbers=own, first=first_digest(d['ids'][d['cycle']==0]), init='random')|spec
+        spec = dict(run=f.name, study=_study(spec, data, own), data=data, version=version, numbers=own, first=first_digest(d['ids'][d['cycle']==0]), init='random')|spec|dict(spec.get('own', []))
+        spec.pop('own', None)
         cycles.append(pd.read_csv(f/'cycles.csv').assign(**spec))
         picks.append(pd.DataFrame(d).assign(**{k: spec[k] for k in ('run', *identity)}))
     _tell_code(root, others)
