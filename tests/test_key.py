@@ -286,7 +286,7 @@ def told(folder, source=base, help='def h(x): return x\n'):
     folder.mkdir()
     (folder/'helpers_of_mine.py').write_text(help)
     (folder/'mine.py').write_text(source.format(helpers='helpers_of_mine'))
-    code = f'import json,mine; from deep_al_illusions.data import fingerprint; print(json.dumps({{o: fingerprint(getattr(mine, o)) for o in {every}}}))'
+    code = f'import json,mine; from deep_al_illusions.tasks.fingerprint import fingerprint; print(json.dumps({{o: fingerprint(getattr(mine, o)) for o in {every}}}))'
     r = subprocess.run([sys.executable, '-c', code], cwd=folder, capture_output=True, text=True)
     assert not r.returncode, r.stderr
     return json.loads(r.stdout)

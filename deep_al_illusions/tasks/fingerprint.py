@@ -102,13 +102,13 @@ def _contents_told(f, tell): # List, or `None` for what is no container
         return [[str(k), tell(v)] for k,v in items]
     if isinstance(f, (set, frozenset)): return sorted(map(repr, f))
 
-# %% ../../nbs/02_tasks/01_fingerprint.ipynb #d8799fca
+# %% ../../nbs/02_tasks/01_fingerprint.ipynb #3f88b9cc
 def _named_told(f, tell)->list:
     "A function or a class by its name, and by its code where it is yours; else an object"
     own_name = f'{getattr(f, "__module__", "")}.{getattr(f, "__qualname__", "")}'
     name = getattr(f, 'known_as', own_name) # What finished runs call it, wherever it has moved
     if not hasattr(f, '__qualname__'): return _object_told(f, name, tell)
-    if not _yours(f.__module__): return [name]
+    if not _yours(getattr(f, '__module__', None)): return [name]
     if inspect.isclass(f): return _class_told(f, name, tell)
     return _function_told(f, name, tell) if isinstance(f, FunctionType) else [name]
 
