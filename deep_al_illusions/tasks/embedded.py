@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['digits', 'digit_pairs', 'letters', 'cifar10', 'cifar100']
 
-# %% ../../nbs/02_tasks/08_embedded.ipynb #8442cde5
-import itertools,zlib
+# %% ../../nbs/02_tasks/08_embedded.ipynb #a5d98135
+import zlib
+from itertools import product
 
 import numpy as np,torch,torch.nn.functional as F
 from PIL import Image,ImageDraw,ImageFont
@@ -16,73 +17,100 @@ from ..study.machine import settings
 from ..study.files import downloading
 from .data import Task
 
-# %% ../../nbs/02_tasks/08_embedded.ipynb #20100fa8
-def _digits():
+# %% ../../nbs/02_tasks/08_embedded.ipynb #8b4271af
+def _doubled(x): return F.interpolate(x, scale_factor=2, mode='bilinear') # N x C x H x W, float32
+
+def _digits()->tuple:
     "Images N x 1 x 16 x 16 and targets of the train and the test digits"
     from sklearn.datasets import load_digits
     d = load_digits()
-    x = F.interpolate(torch.tensor(d.images, dtype=torch.float32)[:,None], scale_factor=2, mode='bilinear')
-    x,y = (x*255/16).round().byte(),torch.tensor(d.target)
-    test = torch.arange(len(y))*500%len(y) < 500
-    return x[~test],y[~test],x[test],y[test]
+    grey = _doubled(torch.tensor(d.images, dtype=torch.float32)[:,None])
+    x,y = (grey*255/16).round().byte(),torch.tensor(d.target)
+    is_test = torch.arange(len(y))*500%len(y) < 500
+    return x[~is_test],y[~is_test],x[is_test],y[is_test]
 
 def digits(name='digits'):
     "1,297 + 500 handwritten digits, 10 classes"
-    xt,yt,xs,ys = _digits()
-    return Task(name, list('0123456789'), xt.repeat(1, 3, 1, 1), yt, xs.repeat(1, 3, 1, 1), ys, breaks=('flip',))
+    x,y,x_test,y_test = _digits()
+    rgb,rgb_test = x.repeat(1, 3, 1, 1),x_test.repeat(1, 3, 1, 1)
+    return Task(name, list('0123456789'), rgb, y, rgb_test, y_test, breaks=('flip',))
 
-# %% ../../nbs/02_tasks/08_embedded.ipynb #396159f4
+# %% ../../nbs/02_tasks/08_embedded.ipynb #aa280cb9
+def _pairs(x, y, n, generator):
+    "`n` pairs of digits of each class, side by side, as N x 3 x 16 x 32; class by class"
+    made,digits_of = [],[(y==c).nonzero()[:,0] for c in range(10)]
+    for left,right in product(digits_of, digits_of):
+        i = torch.randperm(len(left)*len(right), generator=generator)[:n]
+        both = x[left[i//len(right)]],x[right[i%len(right)]]
+        made.append(torch.cat(both, 3).repeat(1, 3, 1, 1))
+    return torch.cat(made)
+
 def digit_pairs(name='digit_pairs'):
     "3,000 + 1,000 pairs of handwritten digits, 100 classes"
-    g,parts = torch.Generator().manual_seed(0),_digits()
-    def pairs(x, y, k):
-        for c in range(100):
-            a,b = (y==c//10).nonzero()[:,0],(y==c%10).nonzero()[:,0]
-            i = torch.randperm(len(a)*len(b), generator=g)[:k]
-            yield torch.cat([x[a[i//len(b)]], x[b[i%len(b)]]], 3).repeat(1, 3, 1, 1)
-    xt,xs = torch.cat([*pairs(*parts[:2], 30)]),torch.cat([*pairs(*parts[2:], 10)])
-    names = [f'{c:02}' for c in range(100)]
-    return Task(name, names, xt, torch.arange(100).repeat_interleave(30), xs, torch.arange(100).repeat_interleave(10), breaks=('flip',))
+    x,y,x_test,y_test = _digits()
+    g,c = torch.Generator().manual_seed(0),torch.arange(100)
+    pairs,pairs_test = _pairs(x, y, 30, g),_pairs(x_test, y_test, 10, g)
+    targets,targets_test = c.repeat_interleave(30),c.repeat_interleave(10)
+    names = [f'{i:02}' for i in range(100)]
+    return Task(name, names, pairs, targets, pairs_test, targets_test, breaks=('flip',))
 
-# %% ../../nbs/02_tasks/08_embedded.ipynb #fa9232d5
-_fonts = [f'DejaVu{o}' for f in ('Sans', 'SansMono', 'Serif') for o in (f, f'{f}-Bold', f'{f}-{"Italic" if f=="Serif" else "Oblique"}')]
-_fonts += 'STIXGeneral STIXGeneralBol STIXGeneralItalic STIXGeneralBolIta cmb10 cmr10 cmss10 cmti10 cmtt10'.split()
+# %% ../../nbs/02_tasks/08_embedded.ipynb #4554ffff
+_fonts = '''DejaVuSans DejaVuSans-Bold DejaVuSans-Oblique DejaVuSansMono DejaVuSansMono-Bold
+    DejaVuSansMono-Oblique DejaVuSerif DejaVuSerif-Bold DejaVuSerif-Italic
+    STIXGeneral STIXGeneralBol STIXGeneralItalic STIXGeneralBolIta
+    cmb10 cmr10 cmss10 cmti10 cmtt10'''.split()
 
-def _print(names, shifts):
-    "Images and targets of the names in every font and at every shift, drawn large, then shrunk to 8 x 8 and enlarged as the digits are"
+def _printed(text, font, x, y):
+    "A short text in white on black, 64 x 64, its middle at `x, y`"
+    im = Image.new('L', (64, 64))
+    ImageDraw.Draw(im).text((x, y), text, 255, font, anchor='mm')
+    return im
+
+def _print(names, shifts)->tuple:
+    "Images and targets of the names in every font at every shift, shrunk to 8 x 8 and doubled"
     from matplotlib import get_data_path
     ims = []
-    for p in _fonts:
-        font = ImageFont.truetype(f'{get_data_path()}/fonts/ttf/{p}.ttf', 56)
-        for (dx,dy),c in itertools.product(shifts, names):
-            ims.append(Image.new('L', (64, 64)))
-            ImageDraw.Draw(ims[-1]).text((32+dx, 32+dy), c, 255, font, anchor='mm')
-    x = F.avg_pool2d(torch.from_numpy(np.stack(ims)).float()[:,None], 8)
-    return F.interpolate(x, scale_factor=2, mode='bilinear').round().byte().repeat(1, 3, 1, 1),torch.arange(len(x))%len(names)
+    for face in _fonts:
+        font = ImageFont.truetype(f'{get_data_path()}/fonts/ttf/{face}.ttf', 56)
+        for (dx,dy),text in product(shifts, names): ims.append(_printed(text, font, 32+dx, 32+dy))
+    grey = F.avg_pool2d(torch.from_numpy(np.stack(ims)).float()[:,None], 8)
+    x = _doubled(grey).round().byte().repeat(1, 3, 1, 1)
+    return x,torch.arange(len(x))%len(names)
 
+# %% ../../nbs/02_tasks/08_embedded.ipynb #7f70e61f
 def letters(name='letters'):
     "1,872 + 936 printed letters, 52 classes"
-    names = [chr(o+i) for o in (65, 97) for i in range(26)]
-    return Task(name, names, *_print(names, [(-4, -3), (4, 2)]), *_print(names, [(0, 0)]), breaks=('flip',))
+    names = [chr(first+i) for first in (65, 97) for i in range(26)]
+    x,y = _print(names, [(-4, -3), (4, 2)])
+    x_test,y_test = _print(names, [(0, 0)])
+    return Task(name, names, x, y, x_test, y_test, breaks=('flip',))
 
-# %% ../../nbs/02_tasks/08_embedded.ipynb #40dc30b9
-def _torchvision(cls, root):
-    "`(train, test)` data sets of torchvision's class `cls`, downloaded to `root` where missing"
+# %% ../../nbs/02_tasks/08_embedded.ipynb #781085bc
+def _torchvision(cls, root)->list:
+    "Train and test set of torchvision's class `cls`, downloaded to `root` where missing"
     try:
         with downloading(root): return [cls(root, train=o, download=True) for o in (True, False)]
     except (OSError, RuntimeError, EOFError, zlib.error) as e:
-        there = f'{cls.filename} in {root} is not the published file' if (root/cls.filename).exists() else f'no {cls.filename} in {root}'
-        raise InputError(f'{cls.__name__.lower()}: {there}, and no download ({e}); put the archive from {cls.url} into {root}') from None
+        there = f'no {cls.filename} in {root}'
+        if (root/cls.filename).exists():
+            there = f'{cls.filename} in {root} is not the published file'
+        raise InputError(f'{cls.__name__.lower()}: {there}, and no download ({e}); '
+            f'put the archive from {cls.url} into {root}') from None
 
+# %% ../../nbs/02_tasks/08_embedded.ipynb #13bdb4b0
 def _cifar(name, sets, **kw):
-    xy = [o for d in sets for o in (torch.from_numpy(d.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(d.targets))]
-    return Task(name, list(sets[0].classes), *xy, **kw)
+    "A task of two data sets of torchvision: N x H x W x 3 becomes N x 3 x H x W"
+    parts = []
+    for o in sets:
+        x = torch.from_numpy(o.data).permute(0, 3, 1, 2).contiguous()
+        parts += [x, torch.tensor(o.targets)]
+    return Task(name, list(sets[0].classes), *parts, **kw)
 
-# %% ../../nbs/02_tasks/08_embedded.ipynb #dda29999
 def cifar10(name='cifar10'):
     "CIFAR-10 from `data_root`, or downloaded by torchvision"
     from torchvision.datasets import CIFAR10
-    return _cifar(name, _torchvision(CIFAR10, settings().data_root), mean=[.4914, .4822, .4465], std=[.2023, .1994, .2010])
+    sets = _torchvision(CIFAR10, settings().data_root)
+    return _cifar(name, sets, mean=[.4914, .4822, .4465], std=[.2023, .1994, .2010])
 
 def cifar100(name='cifar100'):
     "CIFAR-100 from `data_root`, or downloaded by torchvision"

@@ -15,66 +15,104 @@ import numpy as np,torch
 
 from ..study.basics import digest
 
-# %% ../../nbs/02_tasks/01_fingerprint.ipynb #a6096a96
-def _const(o): # A constant, in the same letters in every process
-    if inspect.iscode(o): return _code(o)
-    return sorted(map(repr, o)) if isinstance(o, frozenset) else repr(o)
+# %% ../../nbs/02_tasks/01_fingerprint.ipynb #e32f8dca
+def _constant(value):
+    "A constant of a function, in the same letters in every process"
+    if inspect.iscode(value): return _code_told(value)
+    if isinstance(value, frozenset): return sorted(map(repr, value))
+    return repr(value)
 
-def _code(c): # What a code object does, without where it stands
-    return [c.co_code.hex(), [_const(o) for o in c.co_consts], list(c.co_names), list(c.co_varnames)]
+def _code_told(code)->list:
+    "What a code object does, without where it stands"
+    constants = [_constant(o) for o in code.co_consts]
+    return [code.co_code.hex(), constants, list(code.co_names), list(code.co_varnames)]
 
-def _names_in(c):
+# %% ../../nbs/02_tasks/01_fingerprint.ipynb #b81c5264
+def _names_in(code)->list:
     "Names that a code object reads, with those of the functions, lambdas and comprehensions in it"
-    return [*c.co_names, *(n for o in c.co_consts if inspect.iscode(o) for n in _names_in(o))]
+    names = [*code.co_names]
+    for o in code.co_consts:
+        if inspect.iscode(o): names += _names_in(o)
+    return names
 
-def _reads(f):
+def _reads(f)->list:
     "What a function closes over, and what it reads of its module"
     cells = [o.cell_contents for o in f.__closure__ or ()]
     names = dict.fromkeys(o for o in _names_in(f.__code__) if o in f.__globals__)
     return [*cells, *(f.__globals__[o] for o in names)]
 
-def _function_told(f, name, tell):
+def _function_told(f, name, tell)->list:
     set_later = [o for o in (f.__kwdefaults__, vars(f)) if o]
-    return [name, _code(f.__code__), *map(tell, [f.__defaults__, *set_later, *_reads(f)])]
+    parts = [f.__defaults__, *set_later, *_reads(f)]
+    return [name, _code_told(f.__code__), *map(tell, parts)]
 
-# %% ../../nbs/02_tasks/01_fingerprint.ipynb #fp842242
-_installed = tuple({f'{sysconfig.get_path(o)}{os.sep}' for o in ('stdlib', 'platstdlib', 'purelib', 'platlib')})
+# %% ../../nbs/02_tasks/01_fingerprint.ipynb #63471bb3
+_roots = [sysconfig.get_path(o) for o in ('stdlib', 'platstdlib', 'purelib', 'platlib')]
+_installed = tuple({f'{o}{os.sep}' for o in _roots})
 
 def _yours(module)->bool: # Its name
     "Is a module neither this package's, nor Python's, nor installed?"
-    if not module or module in sys.builtin_module_names or module.partition('.')[0]=='deep_al_illusions': return False
+    if not module or module in sys.builtin_module_names: return False
+    if module.partition('.')[0]=='deep_al_illusions': return False
     file = getattr(sys.modules.get(module), '__file__', None) or ''
     return not file.startswith(_installed)
 
-def _module_told(m, tell):
-    if not _yours(m.__name__) or not getattr(m, '__file__', None): return [m.__name__]
-    return [m.__name__, digest(Path(m.__file__).read_bytes()), *(tell(o) for o in vars(m).values() if inspect.ismodule(o))]
+# %% ../../nbs/02_tasks/01_fingerprint.ipynb #2caca0a4
+def _module_told(module, tell)->list:
+    file = getattr(module, '__file__', None)
+    if not _yours(module.__name__) or not file: return [module.__name__]
+    inner = [tell(o) for o in vars(module).values() if inspect.ismodule(o)]
+    return [module.__name__, digest(Path(file).read_bytes()), *inner]
 
-_of_python = {*'''__module__ __doc__ __dict__ __weakref__ __annotations__ __annotations_cache__ __firstlineno__ __static_attributes__
-    __dataclass_fields__'''.split()}
+_of_python = {*'''__module__ __doc__ __dict__ __weakref__ __annotations__ __annotations_cache__
+    __firstlineno__ __static_attributes__ __dataclass_fields__'''.split()}
 
-def _class_told(f, name, tell):
+def _class_told(f, name, tell)->list:
     bases = [tell(o) for o in f.__bases__ if o is not object]
-    return [name, bases, *([k, tell(o)] for k,o in sorted(vars(f).items()) if k not in _of_python)]
+    own = sorted((k, v) for k,v in vars(f).items() if k not in _of_python)
+    return [name, bases, *([k, tell(v)] for k,v in own)]
 
-# %% ../../nbs/02_tasks/01_fingerprint.ipynb #fp065173
-def _inner(f): # What is in a method, a property or a cached function; empty for others
+# %% ../../nbs/02_tasks/01_fingerprint.ipynb #ea9a2285
+def _inner(f)->list:
+    "What is in a method, a property or a cached function; empty for others"
     if isinstance(f, property): return [f.fget, f.fset]
     if isinstance(f, MethodType): return [f.__func__, f.__self__]
     if isinstance(f, (FunctionType, type)): return []
-    return [o for o in (getattr(f, '__wrapped__', None),) if inspect.isroutine(o)]
+    wrapped = getattr(f, '__wrapped__', None)
+    return [wrapped] if inspect.isroutine(wrapped) else []
 
-def _array_told(f):
-    if torch.is_tensor(f): return [digest(f)]
-    return [str(f.dtype), repr(f.tolist()) if f.dtype.hasobject else digest(f.shape, f.tobytes())]
+def _array_told(a)->list: # Of a tensor, or of an array of NumPy
+    if torch.is_tensor(a): return [digest(a)]
+    return [str(a.dtype), repr(a.tolist()) if a.dtype.hasobject else digest(a.shape, a.tobytes())]
 
-def _object_told(f, name, tell):
-    "What is neither function, class nor array: by what it holds where that can be known, else by how it shows itself"
+# %% ../../nbs/02_tasks/01_fingerprint.ipynb #50017dbb
+def _object_told(f, name, tell)->list:
+    "What is neither function, class nor array: by what it holds, or else by how it shows itself"
     if isinstance(f, torch.nn.Module): return [tell(type(f)), repr(f), tell(dict(f.state_dict()))]
     if _yours(type(f).__module__) and hasattr(f, '__dict__'): return [tell(type(f)), tell(vars(f))]
     if hasattr(f, 'to_csv'): return [name, digest(f.to_csv().encode())] # A table of pandas
     return [name, re.sub(r' at 0x[0-9a-f]+', '', repr(f))]
 
+def _contents_told(f, tell): # List, or `None` for what is no container
+    "A container by what is in it; a `partial` by its function and arguments"
+    if isinstance(f, partial): return [tell(o) for o in (f.func, *f.args, *f.keywords.items())]
+    if isinstance(f, (list, tuple)): return [tell(o) for o in f]
+    if isinstance(f, dict):
+        items = sorted(f.items(), key=lambda o: str(o[0]))
+        return [[str(k), tell(v)] for k,v in items]
+    if isinstance(f, (set, frozenset)): return sorted(map(repr, f))
+
+# %% ../../nbs/02_tasks/01_fingerprint.ipynb #3f88b9cc
+def _named_told(f, tell)->list:
+    "A function or a class by its name, and by its code where it is yours; else an object"
+    own_name = f'{getattr(f, "__module__", "")}.{getattr(f, "__qualname__", "")}'
+    name = getattr(f, 'known_as', own_name) # What finished runs call it, wherever it has moved
+    if not hasattr(f, '__qualname__'): return _object_told(f, name, tell)
+    if not _yours(getattr(f, '__module__', None)): return [name]
+    if inspect.isclass(f): return _class_told(f, name, tell)
+    return _function_told(f, name, tell) if isinstance(f, FunctionType) else [name]
+
+# %% ../../nbs/02_tasks/01_fingerprint.ipynb #dc2a9bc2
 def fingerprint(
     f, # A function, a class, a module, an instance, or a value
     seen=(), # What is being looked at
@@ -82,19 +120,17 @@ def fingerprint(
     "What tells a function from another of its name, with all of yours that it reads"
     if any(f is o for o in seen): return [getattr(f, '__name__', '')]
     def tell(o): return fingerprint(o, (*seen, f))
-    if isinstance(f, partial): return [tell(o) for o in (f.func, *f.args, *f.keywords.items())]
-    if isinstance(f, (list, tuple)): return [tell(o) for o in f]
-    if isinstance(f, dict): return [[str(k), tell(v)] for k,v in sorted(f.items(), key=lambda o: str(o[0]))]
-    if isinstance(f, (set, frozenset)): return sorted(map(repr, f))
+    contents = _contents_told(f, tell)
+    if contents is not None: return contents
     if torch.is_tensor(f) or isinstance(f, np.ndarray): return _array_told(f)
     if inspect.ismodule(f): return _module_told(f, tell)
-    if some := _inner(f): return [type(f).__name__, *map(tell, some)]
-    named = f'{getattr(f, "__module__", "")}.{getattr(f, "__qualname__", "")}'
-    name = getattr(f, 'known_as', named) # What finished runs call it, wherever it has moved
-    if not hasattr(f, '__qualname__'): return _object_told(f, name, tell)
-    if not _yours(f.__module__): return [name]
-    if inspect.isclass(f): return _class_told(f, name, tell)
-    return _function_told(f, name, tell) if isinstance(f, FunctionType) else [name]
+    inner = _inner(f)
+    if inner: return [type(f).__name__, *map(tell, inner)]
+    return _named_told(f, tell)
 
-# %% ../../nbs/02_tasks/01_fingerprint.ipynb #4372de5a
-def is_ours(told:list)->bool: return len(told)==1 and str(told[0]).startswith('deep_al_illusions.') # Of a `fingerprint`
+# %% ../../nbs/02_tasks/01_fingerprint.ipynb #4fd96118
+def is_ours(
+    told:list, # A `fingerprint`
+)->bool:
+    "Is it of something that comes with this package?"
+    return len(told)==1 and str(told[0]).startswith('deep_al_illusions.')

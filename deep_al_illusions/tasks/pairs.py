@@ -14,7 +14,7 @@ from warnings import warn
 from ..study.basics import InputError
 from .files import pictures_in,plain
 
-# %% ../../nbs/02_tasks/05_pairs.ipynb #f5aa30d8
+# %% ../../nbs/02_tasks/05_pairs.ipynb #4216dc05
 def keyed(
     files, # Paths below `root`
     root:Path,
@@ -23,27 +23,32 @@ def keyed(
     "Files by name; an `InputError` where one name has two files"
     res = {}
     for p in files:
-        key = plain(p.relative_to(root).with_suffix('').as_posix()) if p.suffix else plain(p.relative_to(root).as_posix())
+        below = p.relative_to(root)
+        if p.suffix: below = below.with_suffix('')
+        key = plain(below.as_posix())
         if key in res:
-            raise InputError(f'{name}: {res[key].name} and {p.name} in {p.parent} have the same name, so there is '
-                'no telling which is meant; leave one, or put label maps into a folder of their own')
+            raise InputError(f'{name}: {res[key].name} and {p.name} in {p.parent} have the same '
+                'name, so there is no telling which is meant; leave one, or put label maps into a '
+                'folder of their own')
         res[key] = p
     return res
 
-# %% ../../nbs/02_tasks/05_pairs.ipynb #0325d5ec
+# %% ../../nbs/02_tasks/05_pairs.ipynb #060243c8
 def _shared(names, ends:bool)->str: # What all names end, or begin, with
-    turn = (lambda s: s[::-1]) if ends else (lambda s: s)
-    return turn(os.path.commonprefix([turn(o) for o in names]))
+    if not ends: return os.path.commonprefix(names)
+    return os.path.commonprefix([o[::-1] for o in names])[::-1]
 
+# %% ../../nbs/02_tasks/05_pairs.ipynb #f5494272
 def marks(
     names, # Without folders
     ends:bool, # At the end of the names, or at their beginning
 )->list: # Of texts, the empty one first
-    "What may mark all names of a side: what they have in common, up to each place where a word ends"
+    "What may mark all names of a side: what they have in common, up to where a word ends"
     shared,least = _shared(names, ends),min(map(len, names))
     if len(names)<2 or not shared: return ['']
     cuts = [m.start() for m in re.finditer(r'[^0-9A-Za-z]', shared)]
-    some = [shared[i:] for i in reversed(cuts)] if ends else [shared[:i+1] for i in cuts]
+    some = [shared[:i+1] for i in cuts]
+    if ends: some = [shared[i:] for i in reversed(cuts)]
     return ['', *(o for o in some if len(o)<least)]
 
 def bare(keys, front, back)->dict: # Key without its marks -> key; empty where two become one
@@ -54,57 +59,66 @@ def bare(keys, front, back)->dict: # Key without its marks -> key; empty where t
         res[f'{folder}/{leaf[len(front):len(leaf)-len(back)]}'] = k
     return res if len(res)==len(keys) else {}
 
-# %% ../../nbs/02_tasks/05_pairs.ipynb #a673c954
-def _leaves(keys): return [k.rpartition('/')[2] for k in keys]
+# %% ../../nbs/02_tasks/05_pairs.ipynb #c6c96912
+def _leaves(keys)->list: return [k.rpartition('/')[2] for k in keys] # Without folders
+
+def _ways_bare(keys)->list: # Of ((front, back), key without them -> key)
+    "Every way in which the keys of one side may be marked"
+    leaves = _leaves(keys)
+    ways = product(marks(leaves, False), marks(leaves, True))
+    return [(way, bare(keys, *way)) for way in ways]
 
 def matches(
     x, # Keys of photographs
     y, # Keys of label maps
 )->dict: # Ways to pair them: (key of the map, key of the photograph) pairs -> the marks taken off
     "Every way in which taking marks off gives each label map a photograph"
-    found,sides = {},[]
-    for keys in x,y:
-        leaves = _leaves(keys)
-        pairs = [*product(marks(leaves, False), marks(leaves, True))]
-        sides.append([(o, bare(keys, *o)) for o in pairs])
-    for (mx,bx),(my,by) in product(*sides):
-        if by and set(by)<=set(bx): found.setdefault(tuple((by[k], bx[k]) for k in by), (mx, my))
+    found = {}
+    for (x_marks,x_bare),(y_marks,y_bare) in product(_ways_bare(x), _ways_bare(y)):
+        if not y_bare or not set(y_bare)<=set(x_bare): continue
+        pairs = tuple((y_bare[k], x_bare[k]) for k in y_bare)
+        found.setdefault(pairs, (x_marks, y_marks))
     return found
 
-# %% ../../nbs/02_tasks/05_pairs.ipynb #76bbb095
+# %% ../../nbs/02_tasks/05_pairs.ipynb #ead6ab4b
 def _cannot(x, y, name, images, labels):
     "The error where no or no single way of pairing is left"
-    most = len(y)/max(1, len(x))
-    if most>=2 and most==int(most):
-        return InputError(f'{name}: {int(most)} label maps for each photograph in {labels}, such as '
-            f'{", ".join(o.name for o in [*y.values()][:3])}; leave one kind')
-    gone = next((o for o in y if o not in x), next(iter(y)))
-    n = sum(o not in x for o in y)
-    return InputError(f'{name}: {n} of {len(y)} label maps in {labels} have no photograph in {images}, '
-        f'first {y[gone].name}; give both the same names')
+    each = len(y)/max(1, len(x))
+    if each>=2 and each==int(each):
+        some = ', '.join(o.name for o in [*y.values()][:3])
+        return InputError(f'{name}: {int(each)} label maps for each photograph in {labels}, '
+            f'such as {some}; leave one kind')
+    alone = [o for o in y if o not in x]
+    first = y[[*alone, *y][0]]
+    return InputError(f'{name}: {len(alone)} of {len(y)} label maps in {labels} have no photograph '
+        f'in {images}, first {first.name}; give both the same names')
 
-def _told(way):
-    (xf,xb),(yf,yb) = way
-    return f'{yf}*{yb} with {xf}*{xb}'
+# %% ../../nbs/02_tasks/05_pairs.ipynb #42b0555e
+def _told(way)->str: # ((front, back) of photographs, (front, back) of maps)
+    (x_front,x_back),(y_front,y_back) = way
+    return f'{y_front}*{y_back} with {x_front}*{x_back}'
 
 def _matched(x, y, name, images, labels): # key of the map -> key of the photograph
-    if any(k in x for k in y):
-        if all(k in x for k in y): return {k: k for k in y}
-        raise _cannot(x, y, name, images, labels)
-    ways = matches([*x], [*y]) if x and y else {}
+    there = [k in x for k in y]
+    if all(there): return {k: k for k in y}
+    ways = matches([*x], [*y]) if x and y and not any(there) else {}
     if len(ways)!=1: raise _cannot(x, y, name, images, labels)
     (pairs,way), = ways.items()
-    warn(f'{name}: label maps and photographs are paired by what their names have besides: {_told(way)}')
+    warn(f'{name}: label maps and photographs are paired by what their names have besides: '
+        f'{_told(way)}')
     return dict(pairs)
 
-# %% ../../nbs/02_tasks/05_pairs.ipynb #57a4a685
-_map_words = re.compile(r'(^|[^a-z])(masks?|labels?|gt|seg|segmentation|annotations?|anno|labelids|labeltrainids|groundtruth|trimap)($|[^a-z])', re.I)
+# %% ../../nbs/02_tasks/05_pairs.ipynb #de649207
+_for_maps = '''masks? labels? gt seg segmentation annotations? anno labelids labeltrainids
+    groundtruth trimap'''.split()
+_map_words = re.compile(rf'(^|[^a-z])({"|".join(_for_maps)})($|[^a-z])', re.I)
 
 def _of_another(path, stems):
     "Is a file called as another one of its folder, with a word for label maps added?"
     if not _map_words.search(path.stem): return False
     return _map_words.sub('', path.stem).strip(' _-.') in stems[path.parent]
 
+# %% ../../nbs/02_tasks/05_pairs.ipynb #193b235b
 def no_maps(
     files, # Pictures below `part`, in folders of classes
     part:Path,
@@ -117,18 +131,28 @@ def no_maps(
     beside = [p for p in files if _of_another(p, stems)]
     maps = max(inside, beside, key=len)
     if 4*len(maps)>=len(files)>0:
-        raise InputError(f'{name}: {len(maps)} of {len(files)} pictures in {part} look like label maps of others, '
-            f'such as {maps[0].relative_to(part)}; move them out of the folders of the classes')
+        first = maps[0].relative_to(part)
+        raise InputError(f'{name}: {len(maps)} of {len(files)} pictures in {part} look like label '
+            f'maps of others, such as {first}; move them out of the folders of the classes')
 
-def _told_apart(folder, name):
+# %% ../../nbs/02_tasks/05_pairs.ipynb #9772834c
+def _told_apart(folder, name)->tuple:
     "Photographs and label maps of one folder"
     files = pictures_in(folder, name)
     maps = [p for p in files if _map_words.search(p.stem)]
     if not maps or len(maps)==len(files):
-        raise InputError(f'{name}: IMAGES and LABELS are one folder, and the names do not say which files are '
-            'label maps (as in 1_mask.png); put them into two folders')
+        raise InputError(f'{name}: IMAGES and LABELS are one folder, and the names do not say '
+            'which files are label maps (as in 1_mask.png); put them into two folders')
     return [p for p in files if p not in {*maps}],maps
 
+def _say_unpaired(x, found, name, images):
+    used = {*found.values()}
+    more = [k for k in x if k not in used]
+    if more:
+        warn(f'{name}: {len(more)} of {len(x)} photographs in {images} have no label map and are '
+            f'left out, first {x[more[0]].name}')
+
+# %% ../../nbs/02_tasks/05_pairs.ipynb #7f15d245
 def paired(
     images:Path, # Folder of photographs
     labels:Path, # Folder of label maps, or the same
@@ -137,13 +161,9 @@ def paired(
     "Photographs and label maps that belong together by what can be proved from their names"
     for o in images,labels:
         if not o.is_dir(): raise InputError(f'{name}: no folder {o}')
-    one = images.samefile(labels)
-    xs,ys = _told_apart(images, name) if one else (pictures_in(images, name), pictures_in(labels, name))
+    if images.samefile(labels): xs,ys = _told_apart(images, name)
+    else: xs,ys = pictures_in(images, name),pictures_in(labels, name)
     x,y = keyed(xs, images, name),keyed(ys, labels, name)
     found = _matched(x, y, name, images, labels) if y else {}
-    used = {*found.values()}
-    more = [o for o in x if o not in used]
-    if more:
-        warn(f'{name}: {len(more)} of {len(x)} photographs in {images} have no label map and are left out, '
-            f'first {x[more[0]].name}')
+    _say_unpaired(x, found, name, images)
     return [(x[found[k]], y[k]) for k in sorted(found)]

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ..study.basics import InputError
 
-# %% ../../nbs/02_tasks/06_tones.ipynb #6718642a
+# %% ../../nbs/02_tasks/06_tones.ipynb #7700e592
 _orientation = 274
 
 def turned(
@@ -28,6 +28,7 @@ def turned(
     if way in (2, 3, 6, 7): a = a[:,::-1]
     return a
 
+# %% ../../nbs/02_tasks/06_tones.ipynb #b03a4040
 def way_up(
     im, # PIL image, loaded or not
 )->int: # 1 to 8
@@ -38,9 +39,8 @@ def way_up(
 
 def upright(im): # PIL image
     "The picture turned as its EXIF says"
-    way = way_up(im)
+    way,flips = way_up(im),Image.Transpose
     if way==1: return im
-    flips = Image.Transpose
     how = [flips.FLIP_LEFT_RIGHT, flips.ROTATE_180, flips.FLIP_TOP_BOTTOM, flips.TRANSPOSE,
         flips.ROTATE_270, flips.TRANSVERSE, flips.ROTATE_90]
     return im.transpose(how[way-2])
@@ -61,7 +61,7 @@ def rescaled(
     unit = (v.astype(np.float64)-low)/(high-low)
     return (unit*255).round().clip(0, 255).astype(np.uint8)
 
-# %% ../../nbs/02_tasks/06_tones.ipynb #751dab64
+# %% ../../nbs/02_tasks/06_tones.ipynb #8ed3e5cf
 class Held(NamedTuple):
     "What a picture of more than 8 bits, or an array of them, holds"
     low:float
@@ -69,17 +69,31 @@ class Held(NamedTuple):
     white:int # 65535, or 1 for floats
     most:float # 99 of 100 pixels are not above it
 
-def _most(v): # What 99 of 100 of some of the values are not above; `flat` copies no more than these
-    return np.quantile(v.flat[::max(1, v.size//100_000)], .99, method='lower').item()
+def _most(v): # `flat` copies no more values than are looked at
+    "What 99 of 100 of some of the values are not above"
+    some = v.flat[::max(1, v.size//100_000)]
+    return np.quantile(some, .99, method='lower').item()
 
 def span(v)->tuple: # Least and greatest, as Python numbers
     "The range of values that an array holds"
     return v.min().item(),v.max().item()
 
-def _shown(v): return str(v) if isinstance(v, int) else f'{v:.6g}' # A Python number
+# %% ../../nbs/02_tasks/06_tones.ipynb #312a8e3e
+def _in_digits(number)->str: # Of a Python number
+    return str(number) if isinstance(number, int) else f'{number:.6g}'
 
-def in_words(low, high, between='..')->str: return f'{_shown(low)}{between}{_shown(high)}'
+def in_words(low, high, between='..')->str: return f'{_in_digits(low)}{between}{_in_digits(high)}'
 
+# %% ../../nbs/02_tasks/06_tones.ipynb #ef98b324
+def _check_span(low, high, white, what):
+    "Raise an `InputError` where values are beyond black and white"
+    slip = 1e-4 if white==1 else 0 # Of a resize, or of rounding
+    if low>=-slip and high<=white+slip: return
+    kind = 'floats are taken in 0..1' if white==1 else 'integers are taken in 0..65535'
+    raise InputError(f'{what} holds {in_words(low, high)}, while {kind}; '
+        f'say what is black and what is white: range={in_words(low, high, ",")}')
+
+# %% ../../nbs/02_tasks/06_tones.ipynb #0c9e98cc
 def eight_bits(
     v, # Array of integers or floats
     how:Shown,
@@ -92,35 +106,35 @@ def eight_bits(
     if how.range: return rescaled(v, *how.range)
     low,high = span(v)
     white = 1 if v.dtype.kind=='f' else 65535
-    slip = 1e-4 if white==1 else 0 # Of a resize, or of rounding
-    if low<-slip or high>white+slip:
-        kind = 'floats are taken in 0..1' if white==1 else 'integers are taken in 0..65535'
-        raise InputError(f'{what} holds {in_words(low, high)}, while {kind}; '
-            f'say what is black and what is white: range={in_words(low, high, ",")}')
+    _check_span(low, high, white, what)
     seen.append(Held(low, high, white, _most(v)))
     return rescaled(v, 0, white)
 
-# %% ../../nbs/02_tasks/06_tones.ipynb #1a5d89c3
+# %% ../../nbs/02_tasks/06_tones.ipynb #45030e4c
 def _say_dark(some, low, white, name):
     "Say where a few pixels, or some of the pictures, hide that the rest is nearly black"
     dark = [o.most for o in some if o.most-low<white/4]
     if 3*len(dark)<len(some): return
+    most = max(dark)
     which = '' if len(dark)==len(some) else f'in {len(dark)} of {len(some)} pictures '
-    warn(f'{name}: {which}99 of 100 pixels are in {in_words(low, max(dark))} of 0..{white}, which is nearly black; were all '
-        f'stored alike? range={in_words(low, max(dark), ",")} says what is black and what is white')
+    warn(f'{name}: {which}99 of 100 pixels are in {in_words(low, most)} of 0..{white}, '
+        f'which is nearly black; were all stored alike? range={in_words(low, most, ",")} '
+        'says what is black and what is white')
+
+# %% ../../nbs/02_tasks/06_tones.ipynb #ccd9e0b0
+def _check_filled(some, white, name):
+    "Raise an `InputError` where pictures of one kind fill less than a quarter of their range"
+    low,high = min(o.low for o in some),max(o.high for o in some)
+    if high-low>=white/4: return _say_dark(some, low, white, name)
+    way_out = f'say what is black and what is white: range={in_words(low, high, ",")}'
+    if low==high: way_out = 'is it the right file?'
+    raise InputError(f'{name}: the pictures fill {in_words(low, high)} of 0..{white} and would be '
+        f'nearly of one shade; {way_out}')
 
 def check_range(
     seen:list, # As `eight_bits` has filled it: the values of a whole set, train and test
     name:str, # Of the task
 ):
-    "Raise an `InputError` where 16 bits or floats fill less than a quarter of their range, and say where most of them do"
+    "Check that 16 bits and floats fill their ranges, and say where most of them do not"
     for white in {o.white for o in seen}:
-        some = [o for o in seen if o.white==white]
-        low,high = min(o.low for o in some),max(o.high for o in some)
-        if high-low>=white/4:
-            _say_dark(some, low, white, name)
-            continue
-        way_out = f'say what is black and what is white: range={in_words(low, high, ",")}'
-        if low==high: way_out = 'is it the right file?'
-        raise InputError(f'{name}: the pictures fill {in_words(low, high)} of 0..{white} and would be '
-            f'nearly of one shade; {way_out}')
+        _check_filled([o for o in seen if o.white==white], white, name)
