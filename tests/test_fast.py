@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from deep_al_illusions.learn import fast, learner as training
-from deep_al_illusions.tasks import geometry as augment
+from deep_al_illusions.tasks import geometry,policies
 from deep_al_illusions.tasks.policies import Policy
 from deep_al_illusions.tasks.augment import Recipe,strong,views
 from deep_al_illusions.study.basics import digest,InputError
@@ -211,8 +211,9 @@ def test_what_cannot_be_captured_is_found(mistake, monkeypatch):
 @pytest.fixture
 def dice(monkeypatch):
     "Random numbers without numbers, on a device that is not there"
-    monkeypatch.setattr(augment, '_ints', lambda lo, hi, shape, g: torch.randint(lo, hi, shape, device=g.device))
-    monkeypatch.setattr(augment, '_unif', lambda shape, g: torch.rand(shape, device=g.device))
+    for module in geometry,policies:
+        monkeypatch.setattr(module, 'random_ints', lambda lo, hi, shape, g: torch.randint(lo, hi, shape, device=g.device))
+        monkeypatch.setattr(module, 'random_floats', lambda shape, g: torch.rand(shape, device=g.device))
     return SimpleNamespace(device=torch.device('cuda', 0))
 
 def on_fakes(policy, mode, device, size):

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from ..study.basics import Registry
-from .geometry import _checked,Cutout,RandomCrop,RandomFlip
+from .geometry import byte_images,Cutout,RandomCrop,RandomFlip
 from .policies import AutoAugment,operations_in
 
 # %% ../../nbs/02_tasks/18_augment.ipynb #95341b80
 class Chain(list):
     "Augmentations one after the other; none at all returns its input"
     def __call__(self, x:Tensor, generator:torch.Generator)->Tensor:
-        if self: _checked(x)
+        if self: byte_images(x)
         for f in self: x = f.drawn(x, generator)
         return x
     def draw(self, shape, generator): return [f.draw(shape, generator) for f in self]
@@ -28,16 +28,16 @@ class Chain(list):
         for f,d in zip(self, draws): x = f.apply(x, d)
         return x
 
-def _chain(task, **steps):
-    off = operations_in(task.breaks)
-    return Chain(f for name,f in steps.items() if name not in off)
-
 # %% ../../nbs/02_tasks/18_augment.ipynb #5d1e0b04
 class Recipe(NamedTuple):
     "What `weak` and `strong` leave open"
     order:str = 'policy_first' # Of the strong one: policy_first or crop_first
     padding:str = 'reflect' # What a crop uncovers: reflect or zero
     fill:object = 0 # Of the cutout, as in `Cutout`
+
+def _chain(task, **steps):
+    off = operations_in(task.breaks)
+    return Chain(f for name,f in steps.items() if name not in off)
 
 def weak(
     task, # A `Task`; its `breaks` names what is left out
@@ -58,6 +58,7 @@ def strong(
 
 augments = Registry('augment', none=lambda task: Chain(), weak=weak, strong=strong)
 
+# %% ../../nbs/02_tasks/18_augment.ipynb #61d48704
 def chain(
     name:str, # In `augments`
     task, # A `Task`
