@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['looks', 'own_looks', 'n_known', 'ink', 'accent', 'faint', 'look', 'meet', 'in_legend_order', 'rows_of', 'line_style',
-           'draw_spread', 'trials_in_words', 'limits', 'bare_axes', 'dressed', 'new_axes', 'curves']
+           'draw_spread', 'trials_in_words', 'limits', 'bare_axes', 'dressed', 'new_axes', 'shifts', 'curves']
 
-# %% ../../nbs/08_judge/08_plots.ipynb #bba253bc
+# %% ../../nbs/08_judge/08_plots.ipynb #12ca27cf
 import matplotlib.pyplot as plt,numpy as np,pandas as pd
 
-from .ways import complete,dashes,kind_in,legend_name,legend_place,line_columns
+from .ways import complete,dashes,kind_in
+from .ways import legend_name,legend_place,line_columns
 from .pairs import summary
 
 # %% ../../nbs/08_judge/08_plots.ipynb #021c6d4e
@@ -61,7 +62,7 @@ def draw_spread(
             ls='', lw=.9, capsize=2, alpha=.55, color=color)
     if len(dots): ax.scatter(dots.cost+shift, 100*dots.score, s=5, alpha=.55, color=color)
 
-# %% ../../nbs/08_judge/08_plots.ipynb #666d0557
+# %% ../../nbs/08_judge/08_plots.ipynb #f0dc3f80
 def trials_in_words(least:int, most:int)->str: # Fewest and most trials of a point
     "What the points of a curve are, and what their bars show"
     if most==1: return 'one trial'
@@ -71,7 +72,7 @@ def trials_in_words(least:int, most:int)->str: # Fewest and most trials of a poi
     trials = most if least==most else f'{least} to {most}'
     return f'mean of {trials} trials, {bars}'
 
-# %% ../../nbs/08_judge/08_plots.ipynb #b0f2920d
+# %% ../../nbs/08_judge/08_plots.ipynb #88022303
 def limits(
     low, high, # Of the means, in per cent
     of_all, # Limits that show the bars as well
@@ -80,6 +81,7 @@ def limits(
     pad = max(.12*(high-low), 1)
     return max(0, low-2*pad, of_all[0]),min(100, high+2*pad, of_all[1])
 
+# %% ../../nbs/08_judge/08_plots.ipynb #b6d75a19
 def bare_axes(ax, *sides):
     "A pale grid, and no frame at these sides"
     ax.grid(alpha=.25)
@@ -101,11 +103,18 @@ def dressed(ax, means, kind):
         ncols=2, handlelength=3)
     return ax
 
-# %% ../../nbs/08_judge/08_plots.ipynb #e469e848
+# %% ../../nbs/08_judge/08_plots.ipynb #08a38462
 def new_axes(height, width=5.4):
     "Axes of a figure of their own, sizes in inches"
     return plt.subplots(figsize=(width, height), layout='constrained')[1]
 
+def shifts(means, n): # List
+    "How far to the right the bars of each of `n` lines are: a quarter of the least step, in all"
+    costs = np.sort(means.groupby('units').cost.mean())
+    step = min(np.diff(costs), default=0)
+    return [(i-(n-1)/2)/n*.25*step for i in range(n)]
+
+# %% ../../nbs/08_judge/08_plots.ipynb #89f63aea
 def curves(
     df:pd.DataFrame, # Trainings, as from `load_runs`
     ax=None,
@@ -115,13 +124,11 @@ def curves(
     df,kind = complete(df),kind_in(df)
     means = summary(df)
     lines = in_legend_order(means, kind)
-    n,legend_rows = len(lines),-(-len(lines)//2)
+    legend_rows = -(-len(lines)//2)
     ax = ax or new_axes(3.4+.19*legend_rows)
-    step = min(np.diff(np.sort(means.groupby('units').cost.mean())), default=0)
     one_way = len({legend_place(*o[1:], kind) for o in lines})==1
-    for i,line in enumerate(lines):
+    for line,shift in zip(lines, shifts(means, len(lines))):
         mine,style = rows_of(means, line).sort_values('units'),line_style(line, kind, one_way)
         ax.plot(mine.cost, 100*mine['mean'], **style)
-        shift = (i-(n-1)/2)/n*.25*step
         if bars: draw_spread(ax, mine, rows_of(df, line), shift, style['color'])
     return dressed(ax, means, kind)

@@ -61,9 +61,10 @@ def unless(
     why = 'Not run yet, or without its data' if needs_data else 'Not run yet'
     return Markdown(f'*{why}: {what}{how}.*')
 
-# %% ../../nbs/08_judge/20_report.ipynb #e56855d2
-page_order = '''69_verdicts 60_augmentation 61_semi_supervised 62_low_budget 63_transfer 64_label_cost
-65_image_level 66_polygon_level 67_studies 68_selection 70_provenance'''.split()
+# %% ../../nbs/08_judge/20_report.ipynb #992a6af6
+page_order = '69_verdicts 60_augmentation 61_semi_supervised 62_low_budget 63_transfer'.split()
+page_order += '64_label_cost 65_image_level 66_polygon_level 67_studies 68_selection'.split()
+page_order.append('70_provenance')
 
 def is_there(name):
     try: return bool(notebook(name))
@@ -122,7 +123,7 @@ def page_of(sections, items, folder): # HTML
     return page_html.format(style=style, made=made, index=''.join(items),
         body='\n'.join(sections), folder=html.escape(folder.name))
 
-# %% ../../nbs/08_judge/20_report.ipynb #c46dcb30
+# %% ../../nbs/08_judge/20_report.ipynb #034dc4bd
 def html_exporter():
     from nbconvert import HTMLExporter
     hidden = dict.fromkeys(('input', 'input_prompt', 'output_prompt', 'anchor_links'), True)
@@ -141,6 +142,7 @@ def parts(root, names, files): # Sections, their entries in the contents, notebo
             else: done.append(section(name, nb, exporter, files, said))
     return [o for o,_ in done],[o for _,o in done],failed
 
+# %% ../../nbs/08_judge/20_report.ipynb #aa97e865
 def report(
     root:Path, # Folder of run folders
     out:Path='report.html', # The page; figures and tables go into the folder of that name without its ending

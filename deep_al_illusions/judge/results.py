@@ -29,7 +29,7 @@ def carried(name): # DataFrame
     path = next(carried_tables().glob(f'{name}.csv*'), None)
     return pd.read_csv(path, low_memory=False) if path else pd.DataFrame()
 
-# %% ../../nbs/08_judge/17_results.ipynb #8cd623d5
+# %% ../../nbs/08_judge/17_results.ipynb #37601857
 def with_version(cycles):
     "The trainings, with the version of their numbers where it is another"
     other = cycles.numbers.where(cycles.numbers!=numbers, '')
@@ -42,6 +42,7 @@ def warn_of_first_sets(cycles):
         warn(f'trial {trial} of {row.task}, {row.budget} budget (study {study}) has '
             f'{row.n} different first sets; its runs are not paired')
 
+# %% ../../nbs/08_judge/17_results.ipynb #c24c9818
 def root_of(root): return Path(root or settings().runs_root)
 
 def results(
@@ -58,7 +59,7 @@ def results(
     source = 'no finished runs here yet, so these are the tables that come with the package'
     return cycles,picks.join(runs, on='run'),source
 
-# %% ../../nbs/08_judge/17_results.ipynb #85134e62
+# %% ../../nbs/08_judge/17_results.ipynb #9ed502cd
 def noted(
     root:Path, # Folder of run folders; the setting `runs_root` where it is `None`
     name:str, # audit, diagnostics or ledger
@@ -68,7 +69,7 @@ def noted(
     notes = pd.DataFrame() if any_finished(root) else carried(name)
     return (notes if len(notes) else load_notes(root, name)).astype(dict(run=str))
 
-# %% ../../nbs/08_judge/17_results.ipynb #87b431a5
+# %% ../../nbs/08_judge/17_results.ipynb #b503de12
 methods = ('entropy', 'none', 'image'),('random', 's4gan', 'image'),('entropy', 'none', 'polygon')
 
 def of_methods(df): # Series of bool
@@ -88,7 +89,7 @@ def pictured(
     longest = one.sort_values('n', ascending=False)
     return longest.drop_duplicates(['study', 'strategy', 'ssl', 'level'])
 
-# %% ../../nbs/08_judge/17_results.ipynb #8083d420
+# %% ../../nbs/08_judge/17_results.ipynb #177070ed
 def kept(
     root:Path, # Folder of run folders; the setting `runs_root` where it is `None`
     run:str, # Name of a run folder
@@ -101,7 +102,7 @@ def kept(
             with np.load(path) as z: return dict(z)
     return {}
 
-# %% ../../nbs/08_judge/17_results.ipynb #a8df3532
+# %% ../../nbs/08_judge/17_results.ipynb #078814fa
 def small_tables(root): # Dict of name to DataFrame
     "The tables of the finished runs, without what no report shows"
     tables = dict(zip(('cycles', 'picks'), load_runs(root)))
@@ -120,7 +121,7 @@ def small_arrays(path): # Dict of arrays
         names = [k for k in z if not (is_test and k.startswith('entropy'))]
         return {k: z[k].round(2) for k in names}
 
-# %% ../../nbs/08_judge/17_results.ipynb #594bf081
+# %% ../../nbs/08_judge/17_results.ipynb #69708f0d
 def save_tables(root, out):
     "Write the finished runs below `root` as the tables that `results` and `noted` fall back on"
     root,out,tables = Path(root),Path(out),small_tables(root)

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['plain', 'slug', 'text_of', 'top_of', 'Files', 'remove_listed', 'size_of', 'source_of', 'figure', 'as_output',
-           'notes_of', 'has_picture', 'outputs_of', 'with_anchors', 'links_to', 'entry', 'shown_cells', 'section',
-           'failed_section']
+           'notes_of', 'has_picture', 'add_table', 'outputs_of', 'with_anchors', 'links_to', 'entry', 'shown_cells',
+           'section', 'failed_section']
 
-# %% ../../nbs/08_judge/19_sections.ipynb #0b77ea41
+# %% ../../nbs/08_judge/19_sections.ipynb #bbb2ee9f
 import base64,html,re
 
 import pandas as pd
+from fastcore.basics import patch
 
 from ..study.files import atomic
 from ..study.provenance import notebook
@@ -28,7 +29,7 @@ def top_of(name):
     "The anchor of a notebook: its name without the number"
     return name.partition('_')[2].replace('_', '-')
 
-# %% ../../nbs/08_judge/19_sections.ipynb #0083165d
+# %% ../../nbs/08_judge/19_sections.ipynb #5467902e
 class Files:
     "Figures and tables of a report, by name; a name that occurs again gets a number"
     def __init__(self): self.texts,self.shows,self.times = {},{},{}
@@ -43,15 +44,8 @@ class Files:
         "The name of the last figure of these words"
         name = slug(words)
         return f'{name}-{self.times[name]}' if name in self.times else name
-    def write(self, folder):
-        "Write all, and remove what an earlier report left"
-        remove_listed(folder)
-        for file,text in self.texts.items():
-            (folder/file).parent.mkdir(parents=True, exist_ok=True)
-            with atomic(folder/file) as p: p.write_text(text, encoding='utf-8')
-        listed = pd.DataFrame([*self.shows.items()], columns=['file', 'shows'])
-        with atomic(folder/'contents.csv') as p: listed.to_csv(p, index=False)
 
+# %% ../../nbs/08_judge/19_sections.ipynb #534815b6
 def remove_listed(folder):
     "Remove the figures and tables that the list in a folder names"
     if not (folder/'contents.csv').exists(): return
@@ -59,7 +53,17 @@ def remove_listed(folder):
         ours = re.fullmatch(r'(figures|tables)/[\w-]+\.(svg|csv)', str(file))
         if ours: (folder/file).unlink(missing_ok=True)
 
-# %% ../../nbs/08_judge/19_sections.ipynb #7dcb7395
+@patch
+def write(self:Files, folder):
+    "Write all, and remove what an earlier report left"
+    remove_listed(folder)
+    for file,text in self.texts.items():
+        (folder/file).parent.mkdir(parents=True, exist_ok=True)
+        with atomic(folder/file) as p: p.write_text(text, encoding='utf-8')
+    listed = pd.DataFrame([*self.shows.items()], columns=['file', 'shows'])
+    with atomic(folder/'contents.csv') as p: listed.to_csv(p, index=False)
+
+# %% ../../nbs/08_judge/19_sections.ipynb #2da96da8
 def size_of(svg): # Width and height in points
     if not svg: return 400,300
     found = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg)
@@ -70,6 +74,7 @@ def source_of(svg, png): # Address that holds the picture
     if png and not drawn: return f'data:image/png;base64,{png}'
     return f'data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}'
 
+# %% ../../nbs/08_judge/19_sections.ipynb #574b28dc
 def figure(out, files, heading): # Name, and HTML
     "A picture among the outputs"
     data,meta = out['data'],out.get('metadata', {})
@@ -77,12 +82,12 @@ def figure(out, files, heading): # Name, and HTML
     svg = text_of(data.get('image/svg+xml', ''))
     png = text_of(data.get('image/png', '')).replace('\n', '')
     if svg: files.add(f'figures/{name}.svg', svg, alt)
-    w,h = size_of(svg)
-    image = (f'<img alt="{html.escape(alt)}" width="{1.65*w:.0f}" height="{1.65*h:.0f}" '
-        f'src="{source_of(svg, png)}">')
+    width,height = [f'{1.65*o:.0f}' for o in size_of(svg)]
+    size = f'width="{width}" height="{height}"'
+    image = f'<img alt="{html.escape(alt)}" {size} src="{source_of(svg, png)}">'
     return name,f'<figure id="{name}">{image}</figure>'
 
-# %% ../../nbs/08_judge/19_sections.ipynb #a3af06ca
+# %% ../../nbs/08_judge/19_sections.ipynb #73be83a4
 def as_output(page): return dict(output_type='display_data', data={'text/html': page}, metadata={})
 
 def notes_of(text, said:set): # HTML, empty where there is nothing new
@@ -97,6 +102,15 @@ def notes_of(text, said:set): # HTML, empty where there is nothing new
 def has_picture(out):
     return any(k in out.get('data', {}) for k in ('image/png', 'image/svg+xml'))
 
+# %% ../../nbs/08_judge/19_sections.ipynb #2c3be664
+def add_table(out, files, heading):
+    "Keep the numbers of an output, under the name of the figure above them"
+    table = out.get('data', {}).get('text/csv')
+    if table is None: return
+    words = out.get('metadata', {}).get('figure', heading)
+    file = f'tables/{files.latest(words)}.csv'
+    files.add(file, text_of(table), f'numbers behind {words}')
+
 def outputs_of(cell, files, heading, said, figures): # Yields outputs as nbconvert takes them
     "Outputs of a cell, pictures as figures and notes once; `figures` takes names and titles"
     for out in cell.outputs:
@@ -108,14 +122,10 @@ def outputs_of(cell, files, heading, said, figures): # Yields outputs as nbconve
             page = notes_of(out.text, said)
             if page: yield as_output(page)
         else:
-            words = out.get('metadata', {}).get('figure', heading)
-            table = out.get('data', {}).get('text/csv')
-            if table is not None:
-                file = f'tables/{files.latest(words)}.csv'
-                files.add(file, text_of(table), f'numbers behind {words}')
+            add_table(out, files, heading)
             yield out
 
-# %% ../../nbs/08_judge/19_sections.ipynb #31754f36
+# %% ../../nbs/08_judge/19_sections.ipynb #fe16f783
 def with_anchors(page, top): # Page, and list of level, anchor, text
     "Headings a level down, with an anchor each; the first is that of the section"
     heads = []
@@ -126,11 +136,14 @@ def with_anchors(page, top): # Page, and list of level, anchor, text
         return f'<h{level} id="{anchor}">{text}</h{level}>'
     return re.sub(r'<h([1-4])[^>]*>(.*?)</h\1>', anchored, page, flags=re.S),heads
 
+# %% ../../nbs/08_judge/19_sections.ipynb #de2d4eb0
 def links_to(figures): # HTML
     "Links to figures, by name where they have one from the paper and by number else"
-    words = [title if title.startswith('Figure') else str(i) for i,(_,_,title) in enumerate(figures, 1)]
-    return ' '.join(f'<a class="fig" href="#{name}">{html.escape(o)}</a>'
-        for o,(_,name,_) in zip(words, figures))
+    links = []
+    for i,(_,name,title) in enumerate(figures, 1):
+        words = title if title.startswith('Figure') else str(i)
+        links.append(f'<a class="fig" href="#{name}">{html.escape(words)}</a>')
+    return ' '.join(links)
 
 def entry(top, title, heads, figures): # HTML
     "A section in the contents"
@@ -140,7 +153,7 @@ def entry(top, title, heads, figures): # HTML
         if level==3: rows.append(f'<li><a href="#{anchor}">{text}</a> {links_to(mine)}</li>')
     return f'<li><a href="#{top}">{title}</a><ul>{"".join(rows)}</ul></li>'
 
-# %% ../../nbs/08_judge/19_sections.ipynb #9285559a
+# %% ../../nbs/08_judge/19_sections.ipynb #7f2927d3
 def shown_cells(nb, name, files, said): # The figures of the notebook
     "Replace the outputs of a notebook by those of the page, and drop cells that show nothing"
     import nbformat
@@ -154,6 +167,7 @@ def shown_cells(nb, name, files, said): # The figures of the notebook
     nb.cells = [c for c in nb.cells if c.cell_type=='markdown' or c.get('outputs')]
     return figures
 
+# %% ../../nbs/08_judge/19_sections.ipynb #b531df35
 def section(
     name, # Of the notebook
     nb, # As executed
@@ -168,7 +182,7 @@ def section(
     title = heads[0][2] if heads else name
     return f'<section>{page}</section>',entry(top_of(name), title, heads[1:], figures)
 
-# %% ../../nbs/08_judge/19_sections.ipynb #9361a88e
+# %% ../../nbs/08_judge/19_sections.ipynb #e0631acc
 def failed_section(name, why): # HTML of the section, and of its entry in the contents
     "The section of a notebook that failed"
     found = re.search(r'"# ([^"\\]+)', notebook(name).read_text('utf-8'))

@@ -64,7 +64,7 @@ def forest(
     ax.tick_params('y', length=0)
     return ax
 
-# %% ../../nbs/08_judge/10_show.ipynb #f5191d46
+# %% ../../nbs/08_judge/10_show.ipynb #90591f15
 def means_of(df): # DataFrame, a row a line and budget
     "The means behind a figure of curves, with the runs of each line"
     df,kind = complete(df),kind_in(df)
@@ -75,6 +75,7 @@ def means_of(df): # DataFrame, a row a line and budget
     names = [legend_name(*o, kind) for o in lines]
     return means.assign(line=names, runs=[runs.get(o, '') for o in lines])
 
+# %% ../../nbs/08_judge/10_show.ipynb #4a2d5cb8
 def folded(
     name, # Of the figure
     numbers, # DataFrame or `None`
@@ -92,7 +93,7 @@ def folded(
     figure = name if name.startswith('Figure') else 'this'
     return f'<details><summary>{what} behind {figure}</summary>{table}{runs_said}</details>'
 
-# %% ../../nbs/08_judge/10_show.ipynb #52e2b9d1
+# %% ../../nbs/08_judge/10_show.ipynb #bf958a0f
 def one_decimal(x): return '' if x!=x else f'{x:.1f}'
 
 def as_html(df):
@@ -105,7 +106,7 @@ def by_study(df): # HTML
         for title,d in df.groupby('study', sort=False)]
     return ''.join(parts)
 
-# %% ../../nbs/08_judge/10_show.ipynb #32cf86af
+# %% ../../nbs/08_judge/10_show.ipynb #39ad9f10
 def table(name:str, numbers:pd.DataFrame=None, runs=(), html:str=None):
     "Show numbers, folded away or as this HTML, and carry them as CSV under that name"
     if numbers is None and not runs: return
@@ -115,7 +116,7 @@ def table(name:str, numbers:pd.DataFrame=None, runs=(), html:str=None):
         data['text/csv'] = numbers.to_csv(index=False, lineterminator='\n')
     display(data, metadata=dict(figure=name), raw=True)
 
-# %% ../../nbs/08_judge/10_show.ipynb #20763519
+# %% ../../nbs/08_judge/10_show.ipynb #1a55e2e1
 def title_of(ax):
     "The title above a figure, or of its first axes"
     above = ax.figure._suptitle
@@ -123,9 +124,11 @@ def title_of(ax):
 
 def parts_of(axs): # Texts
     "Titles and labels of an array of axes"
-    said = [o for ax in axs.flat for o in (ax.get_title() or ax.get_title(loc='left'), ax.get_ylabel())]
+    said = []
+    for ax in axs.flat: said += [ax.get_title() or ax.get_title(loc='left'), ax.get_ylabel()]
     return [*dict.fromkeys(o for o in said if o)]
 
+# %% ../../nbs/08_judge/10_show.ipynb #1f3e8110
 def in_words(
     ax, # Axes, or an array of them
     name:str, # What the figure is called
@@ -142,7 +145,7 @@ def in_words(
     if lines: said += f': {lines}'
     return ' '.join(said.replace(r'\$', '$').split())
 
-# %% ../../nbs/08_judge/10_show.ipynb #4ba7b9a7
+# %% ../../nbs/08_judge/10_show.ipynb #8c78f73e
 def show(
     ax, # Axes, or an array of them
     name:str, # What the figure is called, such as Figure 2

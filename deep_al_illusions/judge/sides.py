@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['paper_strategies', 'parts_of', 'strategies_of', 'spelt_out', 'pairs_of', 'line_in_words', 'in_words', 'rows_named',
-           'last_budget', 'signed_rows', 'at_both_ends', 'within_trials', 'budgets_of', 'runs_behind', 'samples']
+           'last_budget', 'signed_rows', 'at_both_ends', 'within_trials', 'budgets_of', 'runs_behind',
+           'is_same_training', 'samples']
 
 # %% ../../nbs/08_judge/14_sides.ipynb #2b97a37f
 import pandas as pd
@@ -91,7 +92,7 @@ def within_trials(parts): # Series by units and trial, in points
     first = pd.concat([o['first'] for _,o in by_trial], axis=1).reindex(scores.index)
     return scores[first.nunique(axis=1)<2].sum(axis=1)
 
-# %% ../../nbs/08_judge/14_sides.ipynb #2db47992
+# %% ../../nbs/08_judge/14_sides.ipynb #1a7fc264
 def budgets_of(diffs, at): # List of units
     "The budgets at which a claim compares"
     d = diffs.index.to_frame(index=False)
@@ -102,6 +103,11 @@ def runs_behind(parts, units, trials): # Names
     rows = [o[(o.units==units)&o.trial.isin(trials)] for _,o in parts]
     return sorted({run for o in rows for run in o.run})
 
+def is_same_training(x, units, all_units):
+    "Is this the first of several budgets, where no trial differs?"
+    return len(all_units)>1 and units==min(all_units) and abs(x).max()<=1e-9
+
+# %% ../../nbs/08_judge/14_sides.ipynb #9d272249
 def samples(
     d:pd.DataFrame, # As from `tidy`, of one study, with `way` in the paper's sense
     pair, # Two tuples of lines, as from `pairs_of`
@@ -114,11 +120,7 @@ def samples(
     if at=='first-last': parts,words = at_both_ends(d, parts)
     diffs = within_trials(parts)-(0 if ':' in right else float(right))
     if not len(diffs): return []
-    found,units = [],budgets_of(diffs, at)
-    for n in units:
-        x = diffs.xs(n, level='units')
-        same_training = n==min(units) and abs(x).max()<=1e-9
-        if len(units)>1 and same_training: continue
-        runs = runs_behind(parts, n, x.index)
-        found.append(dict(x=x.to_numpy(), at=words[n], runs=runs))
-    return found
+    units = budgets_of(diffs, at)
+    xs = {n: diffs.xs(n, level='units') for n in units}
+    return [dict(x=x.to_numpy(), at=words[n], runs=runs_behind(parts, n, x.index))
+        for n,x in xs.items() if not is_same_training(x, n, units)]

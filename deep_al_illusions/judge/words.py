@@ -12,7 +12,7 @@ from .ways import complete,kind_in,legend_name,line_columns
 from .pairs import paired,points
 from .studies import budget_at
 
-# %% ../../nbs/08_judge/09_words.ipynb #c6b848a5
+# %% ../../nbs/08_judge/09_words.ipynb #f1992188
 def way_in_words(way, kind): # Text
     raw = 'With augmentation' if kind=='classification' else 'Supervised'
     return dict(bare='Without augmentation', raw=raw, ssl='Semi-supervised')[way]
@@ -27,6 +27,7 @@ def against_random(df, units): # Dict of (strategy, level) to a row of `paired`
         if units in leads.index: found[strategy,level] = leads.loc[units]
     return found
 
+# %% ../../nbs/08_judge/09_words.ipynb #864ba2df
 def spread(
     df:pd.DataFrame, # Trainings of one study, from `panels`
     way:str, # bare, raw, ssl
@@ -44,7 +45,7 @@ def spread(
     means = [lead['mean'] for lead in leads.values()]
     return max(means),min(means),f'{words}, against Random at {budget_at(df, units)}: {told}.'
 
-# %% ../../nbs/08_judge/09_words.ipynb #1fce7435
+# %% ../../nbs/08_judge/09_words.ipynb #db5b325f
 def first_against_last(df): # Text
     "SSL-Random at its first budget, and the best strategy without it at the last"
     first,raw = df.units.min(),df[df.way=='raw']
@@ -63,7 +64,7 @@ def gain_of_random(df): # Text, empty where no trial has both
         for k,who in ((0, ' to Random'), (-1, ''))]
     return f' Semi-supervised training is worth {" and ".join(ends)}.'
 
-# %% ../../nbs/08_judge/09_words.ipynb #471180ff
+# %% ../../nbs/08_judge/09_words.ipynb #9ee56a15
 def worth_of_ssl(
     df:pd.DataFrame, # Trainings of one study, from `panels` with raw and ssl
 ): # Sentences
