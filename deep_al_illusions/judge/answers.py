@@ -6,7 +6,7 @@
 __all__ = ['label_maps', 'compared_in_words', 'lines_not_run', 'decisive_of', 'comparisons', 'margin_and_effect', 'all_runs',
            'compared', 'sign_of', 'both_settings', 'bare_name', 'order_in_words', 'change_of_order', 'reordered',
            'trials_for_correlation', 'morgan_pitman', 'spread_in_words', 'larger_variance', 'spread_shrinks', 'audited',
-           'bias_in_words', 'biased', 'falls', 'counted', 'as_picture']
+           'bias_in_words', 'biased', 'falls', 'near_number', 'counted', 'as_picture']
 
 # %% ../../nbs/08_judge/15_answers.ipynb #70380913
 import numpy as np,pandas as pd
@@ -138,12 +138,13 @@ def morgan_pitman(a, b): # Correlation and p, or `None` for fewer than three tri
     if len(a)<3 or a.std()+b.std()<=1e-9: return None
     return stats.pearsonr(a+b, a-b)
 
-# %% ../../nbs/08_judge/15_answers.ipynb #f9f54db5
+# %% ../../nbs/08_judge/15_answers.ipynb #7c49c991
 def spread_in_words(a, b, first, last): # Text
     if len(a)<2: return f'{len(a)} trial'
     return (f'standard deviation {a.std(ddof=1):.1f} points at {first}, '
         f'{b.std(ddof=1):.1f} at {last}, {len(a)} trials')
 
+# %% ../../nbs/08_judge/15_answers.ipynb #dce11870
 def larger_variance(test): # Verdict, and trials that it would take
     "What the test of two variances says"
     if test is None: return 'cannot tell',np.nan
@@ -164,7 +165,7 @@ def spread_shrinks(c, d):
     answer = dict(ours=said, verdict=word, needed=needed)
     return answer|dict(trials=len(a), runs=sorted(rows.run.unique()))
 
-# %% ../../nbs/08_judge/15_answers.ipynb #93600a0a
+# %% ../../nbs/08_judge/15_answers.ipynb #3be9c32b
 def audited(d, audit): # DataFrame
     "The audits of the paper's strategies, with trial and strategy"
     names = [*paper_strategies[kind_in(d)], 'd_score']
@@ -188,7 +189,7 @@ def biased(c, d, audit):
     answer = dict(ours=bias_in_words(x, both.strategy.unique()), verdict=word, needed=needed)
     return answer|dict(trials=len(x), runs=sorted(both.run.unique()))
 
-# %% ../../nbs/08_judge/15_answers.ipynb #018653e3
+# %% ../../nbs/08_judge/15_answers.ipynb #a23925a5
 label_maps = dict(study='label maps of PASCAL VOC', scale='paper')
 
 def falls(clicks): # Of the paper's convention
@@ -201,16 +202,19 @@ def falls(clicks): # Of the paper's convention
         f'and {100*a.miou:.1f} to {100*b.miou:.1f} % mIoU')
     return label_maps|dict(ours=said, verdict='reproduced' if down else 'contradicted')
 
-# %% ../../nbs/08_judge/15_answers.ipynb #de8085c1
+# %% ../../nbs/08_judge/15_answers.ipynb #d1c51141
+def near_number(gap): # Verdict
+    "Whether all ways to count give a number within 1, or none of them does and all are off to one side"
+    if (gap.abs()<=1).all(): return 'reproduced'
+    return 'contradicted' if (gap>1).all() or (gap<-1).all() else 'cannot tell'
+
 def counted(c, clicks):
     "What the label maps themselves say"
     if c.kind=='falls': return falls(clicks[clicks.convention=='paper'].sort_values('tolerance'))
     unit = 100 if c.at=='miou' else 1
     values = clicks[clicks.tolerance==10].set_index('convention')[c.at]*unit
     if 'paper' not in values: return {}
-    gap,word = values-float(c.number),'cannot tell'
-    if (gap.abs()<=1).all(): word = 'reproduced'
-    elif (gap>1).all() or (gap<-1).all(): word = 'contradicted'
+    word = near_number(values-float(c.number))
     spread = f'{values.min():.2f} to {values.max():.2f}'
     said = f'{values["paper"]:.2f}, and {spread} by {len(values)} ways to count'
     return label_maps|dict(ours=said, verdict=word)

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['healthy', 'coloured', 'draw_map', 'draw_image', 'key_to', 'grid', 'head', 'trade_off_curve', 'drawn_at',
-           'at_tolerances', 'draw_steps', 'name_row', 'mean_clicks', 'prediction_grid', 'predicted', 'draw_test_image',
-           'predictions_by_cycle', 'draw_entropy', 'draw_polygon', 'draw_purchase', 'show_purchases', 'draw_loss',
-           'draw_trial', 'health']
+           'at_tolerances', 'draw_steps', 'name_row', 'mean_clicks', 'prediction_grid', 'ids_of', 'predicted',
+           'draw_test_image', 'predictions_by_cycle', 'draw_entropy', 'draw_polygon', 'draw_purchase', 'show_purchases',
+           'draw_loss', 'draw_trial', 'health']
 
 # %% ../../nbs/08_judge/12_pictures.ipynb #922a8442
 from itertools import zip_longest
@@ -90,7 +90,7 @@ def drawn_at(y, tolerance, convention, background): # Label map, and its title
     clicks,quality = n_clicks(y, tolerance, convention, background),label_quality(labels, y)
     return labels,f'{tolerance:g} px: {clicks} clicks\nmIoU {100*quality:.0f} %'
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #1a1ae914
+# %% ../../nbs/08_judge/12_pictures.ipynb #f2a4895c
 def at_tolerances(
     x, y, # Image 3 x H x W and label map H x W
     tolerances, # Pixels
@@ -102,13 +102,15 @@ def at_tolerances(
     y,n = np.asarray(y),len(tolerances)+2
     rows,(h,w) = -(-n//3),y.shape
     axs = grid(rows, 3, rows*(1.83*h/w+.5)+.3, 5.6)
-    drawn = [drawn_at(y, t, convention, background) for t in tolerances]
-    maps = [y, *(o for o,_ in drawn)]
+    drawn = [(y, 'original labels')]
+    drawn += [drawn_at(y, t, convention, background) for t in tolerances]
     draw_image(axs.flat[0], x)
-    for ax,labels in zip(axs.flat[1:], maps): draw_map(ax, labels)
-    head(axs.flat, ['image', 'original labels', *(words for _,words in drawn)])
+    head(axs.flat, ['image'])
+    for ax,(labels,words) in zip(axs.flat[1:], drawn):
+        draw_map(ax, labels)
+        head([ax], [words])
     for ax in axs.flat[n:]: ax.axis('off')
-    key_to(axs.flat[0].figure, classes, maps)
+    key_to(axs.flat[0].figure, classes, [labels for labels,_ in drawn])
     return axs
 
 # %% ../../nbs/08_judge/12_pictures.ipynb #93a24fb3
@@ -125,12 +127,17 @@ def mean_clicks(runs): # List
     spent = zip_longest(*([clicks for clicks,_ in steps] for steps in runs.values()))
     return [np.mean([o for o in clicks if o is not None]) for clicks in spent]
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #1fc52082
+# %% ../../nbs/08_judge/12_pictures.ipynb #a59dcda4
 def prediction_grid(rows, cols, h, w): # Array of axes
     axs = grid(rows, cols, rows*5.5/cols*h/w+.8)
     axs.flat[0].figure.get_layout_engine().set(w_pad=.015, h_pad=.02)
     for ax in axs.flat: ax.set_axis_off()
     return axs
+
+def ids_of(runs, images): # Numbers of test images
+    "Which images the runs kept, from their first pictures"
+    first = next(iter(runs.values()))[0][1]
+    return [int(first['ids'][j]) for j in images]
 
 def predicted(steps, images): # List of label maps
     return [arrays[f'prediction_{j}'] for _,arrays in steps for j in images]
@@ -143,7 +150,7 @@ def draw_test_image(axs, x, y, runs, j):
         draw_steps(row[1:], steps, j)
         name_row(row[1], name)
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #d62f4f81
+# %% ../../nbs/08_judge/12_pictures.ipynb #777013de
 def predictions_by_cycle(
     runs:dict, # Method to its list of (clicks spent, arrays `ids`, `prediction_0`, `prediction_1`, … as in `panels/test_0.npz`)
     task, # The `SegTask`
@@ -151,14 +158,12 @@ def predictions_by_cycle(
 ): # Array of axes
     "Rows are test images and methods, columns the trainings, headed by the clicks spent until then"
     clicks,each = mean_clicks(runs),max(2, len(runs))
-    first = next(iter(runs.values()))[0][1]
-    ids = [int(first['ids'][j]) for j in images]
+    ids = ids_of(runs, images)
     shape = task.y_test[ids[0]].shape
     axs = prediction_grid(each*len(ids), len(clicks)+1, *shape)
-    for k,(i,j) in enumerate(zip(ids, images)):
-        x,y = task.x_test[i],task.y_test[i]
-        draw_test_image(axs[k*each:(k+1)*each], x, y, runs, j)
     maps = [np.asarray(task.y_test[i]) for i in ids]
+    for k,(i,j) in enumerate(zip(ids, images)):
+        draw_test_image(axs[k*each:(k+1)*each], task.x_test[i], maps[k], runs, j)
     for steps in runs.values(): maps += predicted(steps, images)
     head(axs[0], ['image,\nlabels', *(f'{o:,.0f}\nclicks' for o in clicks)], 9)
     key_to(axs[0,0].figure, task.classes, maps)
@@ -175,7 +180,7 @@ def draw_polygon(ax, points):
     for width,colour in (3, 'black'),(1.4, 'white'):
         ax.plot(x, y, 'o-', ms=width*1.7, lw=width, color=colour)
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #982ee800
+# %% ../../nbs/08_judge/12_pictures.ipynb #4ceb9633
 def draw_purchase(
     axs, # Of a row
     one, # Dict of image, polygon, entropy
@@ -195,6 +200,7 @@ def draw_purchase(
     axs[3].set_title(words, fontsize=9.5)
     return labels
 
+# %% ../../nbs/08_judge/12_pictures.ipynb #ac2b4e59
 def show_purchases(
     bought:list, # Of dicts `image`, `polygon` (number among those of the image), `entropy` (H x W)
     task, # The `SegTask`
@@ -210,7 +216,7 @@ def show_purchases(
     key_to(axs[0,0].figure, task.classes, maps)
     return axs
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #8470d4c3
+# %% ../../nbs/08_judge/12_pictures.ipynb #0073ab4b
 healthy = .2,.5
 
 def draw_loss(ax, df):
@@ -229,7 +235,7 @@ def draw_trial(axs, d, k):
     axs[1].plot(d.iteration, d.d_fake, color=accent, label=fake, **style)
     axs[2].plot(d.iteration, 100*d.selected, color=ink, **style)
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #0f19a79a
+# %% ../../nbs/08_judge/12_pictures.ipynb #15e1ad18
 def health(
     df:pd.DataFrame, # s4GAN's diagnostics of one training a trial: trial, iteration, loss_d, d_real, d_fake, selected
 ): # Three axes

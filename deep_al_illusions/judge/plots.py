@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['looks', 'own_looks', 'n_known', 'ink', 'accent', 'faint', 'look', 'meet', 'in_legend_order', 'rows_of', 'line_style',
-           'draw_spread', 'trials_in_words', 'limits', 'bare_axes', 'dressed', 'new_axes', 'shifts', 'curves']
+           'draw_spread', 'trials_in_words', 'limits', 'bare_axes', 'dressed', 'new_axes', 'height_for', 'shifts',
+           'curves']
 
 # %% ../../nbs/08_judge/08_plots.ipynb #12ca27cf
 import matplotlib.pyplot as plt,numpy as np,pandas as pd
@@ -103,10 +104,15 @@ def dressed(ax, means, kind):
         ncols=2, handlelength=3)
     return ax
 
-# %% ../../nbs/08_judge/08_plots.ipynb #08a38462
+# %% ../../nbs/08_judge/08_plots.ipynb #a061cb4f
 def new_axes(height, width=5.4):
     "Axes of a figure of their own, sizes in inches"
     return plt.subplots(figsize=(width, height), layout='constrained')[1]
+
+def height_for(lines): # Inches
+    "Room for the curves, and for a legend of two columns"
+    legend_rows = -(-len(lines)//2)
+    return 3.4+.19*legend_rows
 
 def shifts(means, n): # List
     "How far to the right the bars of each of `n` lines are: a quarter of the least step, in all"
@@ -114,7 +120,7 @@ def shifts(means, n): # List
     step = min(np.diff(costs), default=0)
     return [(i-(n-1)/2)/n*.25*step for i in range(n)]
 
-# %% ../../nbs/08_judge/08_plots.ipynb #89f63aea
+# %% ../../nbs/08_judge/08_plots.ipynb #9f2ba7c9
 def curves(
     df:pd.DataFrame, # Trainings, as from `load_runs`
     ax=None,
@@ -124,11 +130,11 @@ def curves(
     df,kind = complete(df),kind_in(df)
     means = summary(df)
     lines = in_legend_order(means, kind)
-    legend_rows = -(-len(lines)//2)
-    ax = ax or new_axes(3.4+.19*legend_rows)
+    ax = ax or new_axes(height_for(lines))
     one_way = len({legend_place(*o[1:], kind) for o in lines})==1
     for line,shift in zip(lines, shifts(means, len(lines))):
-        mine,style = rows_of(means, line).sort_values('units'),line_style(line, kind, one_way)
+        mine = rows_of(means, line).sort_values('units')
+        style = line_style(line, kind, one_way)
         ax.plot(mine.cost, 100*mine['mean'], **style)
         if bars: draw_spread(ax, mine, rows_of(df, line), shift, style['color'])
     return dressed(ax, means, kind)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['paper_strategies', 'parts_of', 'strategies_of', 'spelt_out', 'pairs_of', 'line_in_words', 'in_words', 'rows_named',
-           'last_budget', 'signed_rows', 'at_both_ends', 'within_trials', 'budgets_of', 'runs_behind',
+           'last_budget', 'signed_rows', 'at_both_ends', 'within_trials', 'budgets_of', 'runs_behind', 'number_of',
            'is_same_training', 'samples']
 
 # %% ../../nbs/08_judge/14_sides.ipynb #2b97a37f
@@ -92,7 +92,7 @@ def within_trials(parts): # Series by units and trial, in points
     first = pd.concat([o['first'] for _,o in by_trial], axis=1).reindex(scores.index)
     return scores[first.nunique(axis=1)<2].sum(axis=1)
 
-# %% ../../nbs/08_judge/14_sides.ipynb #1a7fc264
+# %% ../../nbs/08_judge/14_sides.ipynb #4621038c
 def budgets_of(diffs, at): # List of units
     "The budgets at which a claim compares"
     d = diffs.index.to_frame(index=False)
@@ -103,22 +103,24 @@ def runs_behind(parts, units, trials): # Names
     rows = [o[(o.units==units)&o.trial.isin(trials)] for _,o in parts]
     return sorted({run for o in rows for run in o.run})
 
+def number_of(side): return 0 if ':' in side else float(side) # What is taken off for a side that is no line
+
 def is_same_training(x, units, all_units):
     "Is this the first of several budgets, where no trial differs?"
     return len(all_units)>1 and units==min(all_units) and abs(x).max()<=1e-9
 
-# %% ../../nbs/08_judge/14_sides.ipynb #9d272249
+# %% ../../nbs/08_judge/14_sides.ipynb #96ea32a5
 def samples(
     d:pd.DataFrame, # As from `tidy`, of one study, with `way` in the paper's sense
     pair, # Two tuples of lines, as from `pairs_of`
     at:str, # first, last, every, or first-last: the left side at its first budget
 ): # List of dicts: x (points by trial), at, runs; empty where no trial has both
     "The differences of a comparison within trials"
-    parts,right = signed_rows(d, pair),pair[1][0]
+    parts = signed_rows(d, pair)
     if not all(len(o) for _,o in parts): return []
     words = {n: budget_at(d, n) for n in d.units.unique()}
     if at=='first-last': parts,words = at_both_ends(d, parts)
-    diffs = within_trials(parts)-(0 if ':' in right else float(right))
+    diffs = within_trials(parts)-number_of(pair[1][0])
     if not len(diffs): return []
     units = budgets_of(diffs, at)
     xs = {n: diffs.xs(n, level='units') for n in units}
