@@ -15,7 +15,8 @@ from deep_al_illusions.tasks.named import load_task
 from deep_al_illusions.loop.loop import run
 from deep_al_illusions.learn.models import build
 from deep_al_illusions.cli import dal_prune,dal_run,dal_status,dal_sweep
-from deep_al_illusions.judge.results import origins,save_tables
+from deep_al_illusions.judge.results import save_tables
+from deep_al_illusions.judge.sharing import origins
 from deep_al_illusions.judge.report import report_notebooks
 from deep_al_illusions.study.provenance import notebook
 from deep_al_illusions.segment.files import write_voc

@@ -11,7 +11,8 @@ from deep_al_illusions.study.provenance import package
 from deep_al_illusions.loop.loop import run
 from deep_al_illusions.loop.runs import first_digest,load_runs
 from deep_al_illusions.judge.plots import look
-from deep_al_illusions.judge.results import carried,first_sets,results
+from deep_al_illusions.judge.results import carried,results
+from deep_al_illusions.judge.sharing import first_sets
 from deep_al_illusions.judge.report import report
 
 some = ['60_augmentation', '68_selection', '70_provenance']
@@ -49,7 +50,7 @@ def test_colours_and_markers_differ(eye):
     assert len({look(o)['marker'] for o in names})==len(names) and look('ens_ent')==look('ens_varr')
 
 def test_no_other_colours_for_strategies():
-    for f in 'plots', 'pictures': assert not re.search('#(0072B2|D55E00|009E73|CC79A7|56B4E9)', (package/f'{f}.py').read_text())
+    for f in 'plots', 'pictures': assert not re.search('#(0072B2|D55E00|009E73|CC79A7|56B4E9)', (package/'judge'/f'{f}.py').read_text())
 
 def test_the_same_runs_give_the_same_page_and_files(few, tmp_path):
     before,pages = files_of(few),[]

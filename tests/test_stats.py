@@ -4,11 +4,15 @@ from dataclasses import asdict
 import numpy as np, pandas as pd, pytest
 from scipy import stats
 
-from deep_al_illusions.judge.claims import claims,judge,pairs_of,samples,verdicts
+from deep_al_illusions.judge.intervals import judge
+from deep_al_illusions.judge.sides import pairs_of,samples
+from deep_al_illusions.judge.claims import claims,verdicts
 from deep_al_illusions.study.basics import InputError
 from deep_al_illusions.study.spec import Spec
-from deep_al_illusions.judge.stats import compare,detectable,efficiency,kendall_w,penalties,ranks
-from deep_al_illusions.judge.stats import trials_needed
+from deep_al_illusions.judge.power import detectable,trials_needed
+from deep_al_illusions.judge.stats import compare
+from deep_al_illusions.judge.ranks import kendall_w,penalties,ranks
+from deep_al_illusions.judge.efficiency import efficiency
 
 n_sim = 2000
 
@@ -220,7 +224,7 @@ def test_verdicts_of_other_tables():
     assert word_of(verdicts(d, audit), 'biases')==['reproduced']
 
 def test_every_claim_can_be_read():
-    for c in claims[claims.study.str.contains('first|second|both')&(claims.kind!='reorder')].itertuples(): assert pairs_of(c.a, c.b, 'classification'), c.claim
+    for c in claims[claims.study.str.contains('first|second|both')&(claims.kind!='reorder')].itertuples(): assert pairs_of(c.left, c.right, 'classification'), c.claim
     d = runs_of([('random', dict(augment='strong'), 0.), ('entropy', dict(augment='strong'), .1)]).assign(way='raw', first=lambda o: o.strategy+'x'*1)
     pair = ('raw:entropy/image',),('raw:random/image',)
     assert samples(d, pair, 'last')==[] and len(samples(d.assign(first=None), pair, 'every'))==3
