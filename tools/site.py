@@ -1,4 +1,4 @@
-"Build the site: notebooks through nbdev, tidied, then Sphinx; python docs/build.py"
+"Build the site: notebooks through nbdev, tidied, then Sphinx; python tools/site.py"
 import json,re,shutil,subprocess,sys
 from pathlib import Path
 
