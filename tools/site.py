@@ -4,7 +4,7 @@
 
 Chapters and what they answer stand in nbs/chapters.yaml. A page is called like nbdev's links to it: `05_loop/03_loop.ipynb`
 is `05_loop/loop`."""
-import json,os,re,shutil,subprocess,sys,tempfile
+import ast,json,os,re,shutil,subprocess,sys,tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -145,7 +145,15 @@ def tidy_outputs(cell):
         res.append({k: v for k,v in o.items() if k!='execution_count' or keep})
     return res
 
-def tidy(cell, links, page):
+def folded(src):
+    "Metadata of a cell whose code is shown when a reader asks for it"
+    only_imports = all(isinstance(o, (ast.Import, ast.ImportFrom)) for o in ast.parse(src).body)
+    words = 'imports' if only_imports else 'source'
+    return dict(tags=['hide-input'], mystnb=dict(code_prompt_show=words, code_prompt_hide=words))
+
+def tidy(cell, links, page,
+    fold=False, # Is all code of the notebook folded, or only what is exported?
+):
     "One cell of a processed notebook as the notebook format and Sphinx want it, or `None`"
     src,outputs = source_of(cell),tidy_outputs(cell)
     markdown = dict(cell_type='markdown', id=cell['id'], metadata={})
@@ -155,12 +163,12 @@ def tidy(cell, links, page):
     if is_signature(cell):
         text = signature(outputs)
         return markdown|dict(source=links(text, page)) if text else None
-    tags = []
-    if 'hide_input' in src or 'echo: false' in src: tags = ['remove-input']
-    elif cell['metadata'].get('exported'): tags = ['hide-input']
+    metadata = dict(tags=[])
+    if 'hide_input' in src or 'echo: false' in src: metadata = dict(tags=['remove-input'])
+    elif fold or cell['metadata'].get('exported'): metadata = folded(src)
     src = re.sub(r'^#\|.*\n?', '', src, flags=re.M).strip('\n')
-    if not src: return
-    return markdown|dict(cell_type='code', metadata=dict(tags=tags), execution_count=None, outputs=outputs, source=src)
+    code = dict(cell_type='code', execution_count=None, metadata=metadata, outputs=outputs, source=src)
+    return markdown|code if src else None
 
 def write_notebook(path, cells):
     kernel = dict(kernelspec=dict(display_name='python3', language='python', name='python3'))
@@ -195,15 +203,14 @@ def chapter_table(known):
 def contents(groups, known): # The end of the first page
     named = [f'{o["title"]} <{folder}/index>' for folder,o in known.items()]
     doors = [page_of(p) for p in groups.get('', [])]
-    return [toctree('Chapters', named), toctree('Doors', doors), toctree('Pages', pages)]
+    return [toctree('Chapters', named), toctree('To run', doors), toctree('Pages', pages)]
 
 # The whole
 
 conf = dict(project='deep_al_illusions', html_title='deep_al_illusions', extensions=['myst_nb'],
     html_theme='furo', html_static_path=['static'], html_css_files=['site.css'],
     html_copy_source=False, html_show_sourcelink=False, copyright='2026, the deep_al_illusions developers',
-    nb_execution_mode='off', nb_code_prompt_show='source', nb_code_prompt_hide='source',
-    myst_heading_anchors=3, myst_all_links_external=True,
+    nb_execution_mode='off', myst_heading_anchors=3, myst_all_links_external=True,
     suppress_warnings=['mystnb.unknown_mime_type', 'myst.header', 'misc.highlighting_failure'])
 
 def write_sources(processed, src, paths):
@@ -215,7 +222,8 @@ def write_sources(processed, src, paths):
 
     for p in [*paths, Path('index.ipynb')]:
         page = page_of(p)
-        tidied = [tidy(c, links, page) for c in signatures_first(read(p))]
+        fold = known.get(p.parent.as_posix(), {}).get('fold', False)
+        tidied = [tidy(c, links, page, fold) for c in signatures_first(read(p))]
         cells = [c for c in tidied if c]
         if page=='index':
             texts = [chapter_table(known), *contents(groups, known)]
