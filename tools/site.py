@@ -76,6 +76,9 @@ class Links:
         for p in paths:
             for name in {p.with_suffix('').as_posix(), p.stem}: self.by_name.setdefault(name, []).append(p)
 
+            chapter = p.parent.name[3:]
+            if chapter: self.by_name.setdefault(f'{chapter}.{Path(page_of(p)).name}', []).append(p)
+
     def anchor(self, page, name):
         "The name itself; the class of a method that has no heading of its own; else the page"
         while name and name not in self.anchors.get(page, ()): name = name.rpartition('.')[0]
@@ -89,13 +92,13 @@ class Links:
         return re.sub(r'\]\(/([\w/]+)\.html(?:#([\w.]+))?\)', link, text)
 
     def to_notebooks(self, text, page):
-        "The name of a notebook; without its chapter where it is in the same one, or the only one"
+        "The name of a module, or of a notebook; without its chapter where it is in the same one, or the only one"
         def link(m):
             found = self.by_name.get(m[1], [])
             near = [p for p in found if p.parent.as_posix()==os.path.dirname(page)]
             if len(found)>1: found = near
             return f'[`{m[1]}`]({relative(page_of(found[0])+".html", page)})' if found else m[0]
-        return re.sub(r'(?<!\[)`([\w/]*\d\d[a-z]?_\w+)`', link, text)
+        return re.sub(r'(?<!\[)`([\w/]*\d\d[a-z]?_\w+|\w+\.\w+)`', link, text)
 
     def to_pages(self, text, page):
         link = lambda m: f']({relative(m[1].lower()+".html", page)}{m[2] or ""})'
