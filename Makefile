@@ -21,7 +21,7 @@ report: $(BIN)/.ready
 # A folder of its own for the runs that notebooks make, so that tests neither use nor leave anything in runs/
 test: $(BIN)/.ready
 	@echo "== modules, README and outputs in sync with the notebooks"
-	$(BIN)/python tests/sync.py
+	$(BIN)/python tools/sync.py
 	@echo "== every notebook"
 	d=$$(mktemp -d) && DAL_RUNS_ROOT=$$d $(BIN)/nbdev-test --do-print --timing; s=$$?; rm -rf $$d; exit $$s
 	@echo "== style"
@@ -31,14 +31,14 @@ test: $(BIN)/.ready
 	$(BIN)/python -m pytest
 
 docs: $(BIN)/.ready
-	$(BIN)/python docs/build.py
+	$(BIN)/python tools/site.py
 	@echo "Open _docs/index.html"
 
 lab: $(BIN)/.ready
 	$(BIN)/jupyter lab nbs
 
 readme: $(BIN)/.ready
-	$(BIN)/python tests/sync.py --write
+	$(BIN)/python tools/sync.py --write
 
 # For contributors: nbdev's merge and diff drivers; they need .venv/bin on the PATH
 hooks: $(BIN)/.ready

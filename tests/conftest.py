@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np, pytest, torch
 
 torch.set_num_threads(1)
+sys.path.append(str(Path(__file__).resolve().parent.parent/'tools'))
 
 @pytest.fixture(autouse=True)
 def runs(tmp_path, monkeypatch):
