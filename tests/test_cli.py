@@ -150,7 +150,7 @@ def test_a_class_that_no_test_image_has_is_noted(drawn, runs, tmp_path, capsys, 
     assert pd.read_csv(next(runs.glob('*/cycles.csv'))).score.between(0, 1).all() and len([*runs.glob('*/DONE')])==1
 
 def test_a_mistake_on_a_real_command_line(cli, runs, tmp_path):
-    r = cli('dal-run', '--task', 'digit', cwd=tmp_path)
+    r = cli('dal-run', '--task', 'digit', cwd=tmp_path, process=True)
     assert r.returncode==2 and "did you mean 'digits'" in r.stderr and r.stderr.strip().count('\n')==0, r.stderr
     assert not runs.exists()
 
