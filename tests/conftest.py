@@ -78,10 +78,10 @@ def called_here(cmd, args, cwd=None, env=None):
 def cli():
     """Call a console script of this environment, and return its status and what it said
 
-    A command of this package is called in this process, unless the test is about a process: `process=True`"""
+    It is called in this process, unless the test is about a process: `process=True`"""
     def call(cmd, *args, process=False, env=None, **kw):
         script,args = Path(sys.executable).parent/cmd,[str(o) for o in args]
         assert script.exists(), f'{cmd} is not installed'
-        if cmd[:3]=='dal' and not process: return called_here(cmd, args, env=env, **kw)
+        if not process: return called_here(cmd, args, env=env, **kw)
         return subprocess.run([script, *args], capture_output=True, text=True, env=os.environ|(env or {}), **kw)
     return call

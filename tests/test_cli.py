@@ -227,7 +227,8 @@ def test_dal_report_of_nothing(cli, tmp_path):
     r = cli('dal-report', tmp_path)
     assert r.returncode==2 and 'no finished runs' in r.stderr
 
-def test_a_report_keeps_studies_apart_and_touches_nothing_else(cli, runs, tmp_path):
+def test_a_report_keeps_studies_apart_and_touches_nothing_else(cli, runs, tmp_path, monkeypatch):
+    monkeypatch.setattr('deep_al_illusions.judge.report.report_notebooks', ['67_studies', '68_selection'])
     (tmp_path/'68_selection.ipynb').write_text('mine')
     for s in ('random', 1), ('margin', 1), ('random', 2): run(Spec(strategy=s[0], epochs=s[1], cycles=1), say=lambda o: None)
     r = cli('dal-report', runs, '--out', tmp_path/'r.html')
