@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do $
 BIN := .venv/bin
 export JUPYTER_PLATFORM_DIRS := 1
 
-.PHONY: report test docs lab readme hooks clean
+.PHONY: report check test docs lab readme hooks clean
 .DEFAULT_GOAL := report
 
 # Markers are inside .venv, so deleting that folder starts afresh
@@ -18,17 +18,21 @@ report: $(BIN)/.ready
 	$(BIN)/dal-sweep report
 	$(BIN)/dal-report
 
-# A folder of its own for the runs that notebooks make, so that tests neither use nor leave anything in runs/
-test: $(BIN)/.ready
+# What needs no run, within a minute
+check: $(BIN)/.ready
 	@echo "== modules, README and outputs in sync with the notebooks"
 	$(BIN)/python tools/sync.py
-	@echo "== every notebook"
-	d=$$(mktemp -d) && DAL_RUNS_ROOT=$$d $(BIN)/nbdev-test --do-print --timing; s=$$?; rm -rf $$d; exit $$s
 	@echo "== style"
 	$(BIN)/python tools/style.py
 	$(BIN)/chkstyle nbs tests docs benchmarks tools
+
+# A folder of its own for the runs that notebooks make, so that tests neither use nor leave anything in runs/.
+# Both parts keep all cores busy; a worker of pytest needs up to 2 GB, so there are four at most
+test: check
+	@echo "== every notebook"
+	d=$$(mktemp -d) && DAL_RUNS_ROOT=$$d $(BIN)/nbdev-test --do-print --timing; s=$$?; rm -rf $$d; exit $$s
 	@echo "== pytest"
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 docs: $(BIN)/.ready
 	$(BIN)/python tools/site.py

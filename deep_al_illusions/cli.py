@@ -23,7 +23,8 @@ from .many.presets import one_length,presets,runs_of
 from .many.runner import sweep
 from .many.status import overview
 from .many.estimate import estimate
-from .judge.results import any_finished,bought_first,check_out,save_table
+from .judge.results import any_finished
+from .judge.sharing import bought_first,check_out,save_table
 from .judge.report import report
 
 # %% ../nbs/51_commands.ipynb #3ca9a2c7

@@ -151,7 +151,7 @@ def test_a_class_that_no_test_image_has_is_noted(drawn, runs, tmp_path, capsys, 
     assert pd.read_csv(next(runs.glob('*/cycles.csv'))).score.between(0, 1).all() and len([*runs.glob('*/DONE')])==1
 
 def test_a_mistake_on_a_real_command_line(cli, runs, tmp_path):
-    r = cli('dal-run', '--task', 'digit', cwd=tmp_path)
+    r = cli('dal-run', '--task', 'digit', cwd=tmp_path, process=True)
     assert r.returncode==2 and "did you mean 'digits'" in r.stderr and r.stderr.strip().count('\n')==0, r.stderr
     assert not runs.exists()
 
@@ -228,7 +228,8 @@ def test_dal_report_of_nothing(cli, tmp_path):
     r = cli('dal-report', tmp_path)
     assert r.returncode==2 and 'no finished runs' in r.stderr
 
-def test_a_report_keeps_studies_apart_and_touches_nothing_else(cli, runs, tmp_path):
+def test_a_report_keeps_studies_apart_and_touches_nothing_else(cli, runs, tmp_path, monkeypatch):
+    monkeypatch.setattr('deep_al_illusions.judge.report.report_notebooks', ['67_studies', '68_selection'])
     (tmp_path/'68_selection.ipynb').write_text('mine')
     for s in ('random', 1), ('margin', 1), ('random', 2): run(Spec(strategy=s[0], epochs=s[1], cycles=1), say=lambda o: None)
     r = cli('dal-report', runs, '--out', tmp_path/'r.html')

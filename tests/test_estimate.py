@@ -170,7 +170,7 @@ def test_mistakes(case, runs, tmp_path, capsys, monkeypatch):
 
 def test_the_command(cli, tmp_path, runs):
     (tmp_path/'grid.yaml').write_text('strategy: [random, ens_varr]\nmembers: 2\ncycles: 1\niterations: 20')
-    done = cli('dal-estimate', tmp_path/'grid.yaml', '--workers', 1, timeout=120)
+    done = cli('dal-estimate', tmp_path/'grid.yaml', '--workers', 1)
     assert done.returncode==0, done.stderr
     assert '2 runs, 0 of them finished; 5 trainings are left, 4 when' in done.stdout and 'digits wrn-10-1' in done.stdout
     assert 'measuring' in done.stderr and not [*runs.glob('*/spec.json')] and len(run_id(Spec()))>8
