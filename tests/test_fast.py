@@ -19,7 +19,8 @@ from deep_al_illusions.study.machine import settings
 from deep_al_illusions.study.spec import generator,Spec
 from deep_al_illusions.tasks.named import load_task
 from deep_al_illusions.learn.fast import at_once,Captured,compiler,Engine,path_for,together
-from deep_al_illusions.loop.loop import beside_of,run
+from deep_al_illusions.loop.loop import run
+from deep_al_illusions.loop.progress import beside_of
 from deep_al_illusions.learn.models import build,models,predict,WideResNet
 from deep_al_illusions.learn.step import make_step,Step
 from deep_al_illusions.learn.learner import groups,Schedule
@@ -369,7 +370,7 @@ def test_members_side_by_side_equal_those_alone(kind, tmp_path):
 
 def test_a_run_is_the_same_side_by_side(tmp_path, monkeypatch):
     spec,res = Spec(strategy='ens_varr', members=3, cycles=1, iterations=20, ssl='uda', **small),[]
-    monkeypatch.setattr('deep_al_illusions.loop.loop.together', lambda fs, n: res.append(n) or together(fs, n))
+    monkeypatch.setattr('deep_al_illusions.loop.progress.together', lambda fs, n: res.append(n) or together(fs, n))
     def go(n):
         monkeypatch.setenv('DAL_AT_ONCE', str(n))
         was = torch.get_rng_state()

@@ -87,11 +87,11 @@ def execute_of():
 
 def rewrite(folder, file, f):
     "Change a JSON file of a finished run, as another version would have written it"
-    from deep_al_illusions.loop.folder import _sums
+    from deep_al_illusions.loop.folder import sums_of
     d = json.loads((folder/file).read_text())
     f(d)
     (folder/file).write_text(json.dumps(d))
-    (folder/'DONE').write_text(json.dumps(_sums(folder)))
+    (folder/'DONE').write_text(json.dumps(sums_of(folder)))
 
 def test_what_is_odd_is_marked(few, tmp_path):
     root = tmp_path/'runs'

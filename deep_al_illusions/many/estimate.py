@@ -29,7 +29,7 @@ from ..learn.train import Checkpoint,keep_memory,new_model,pretraining,training_
 from ..choose.pool import Pool
 from ..loop.folder import Picks
 from ..loop.purchase import buy_next,needs_of,networks
-from ..loop.loop import _threads
+from ..loop.loop import with_threads
 from .kernels import execute_run
 from .runner import connected,prepare
 from .workload import steps_of,trainings_of
@@ -112,7 +112,7 @@ def measure(
 )->dict: # Seconds, MB and bytes; the seconds of a query, for each item that is left, under its name
     "Train for a moment, evaluate, choose and save, each timed"
     os.environ.update(env)
-    with _threads(settings().threads),tempfile.TemporaryDirectory() as d:
+    with with_threads(settings().threads),tempfile.TemporaryDirectory() as d:
         (load,task),file,extra,base = _loaded(spec),Path(d)/'a.pt',needs_of(spec)[1],_peak()
         task,spec,purpose = task.at(spec, root).to(spec.device),replace(spec, iterations=max(iterations, 50)),lambda o: generator(spec, o)
         step,(build,model) = make_step(task, spec, lbl, purpose, extra),_timed(lambda: new_model(task, spec, purpose, extra))
@@ -185,7 +185,7 @@ def _specs_in(root):
 def _kept(spec, root):
     "The trainings of a run that are in the cache"
     task,extra,res = task_for(spec).at(spec, root),needs_of(spec)[1],set()
-    with _threads(settings().threads),warnings.catch_warnings():
+    with with_threads(settings().threads),warnings.catch_warnings():
         warnings.simplefilter('ignore')
         rows,lbl = Picks(root/run_id(spec), training_key(task, spec, [], extra=extra)).rows,[]
         rows = {0: (task.first_set(spec, generator(spec, 'first')).lbl,)}|rows
