@@ -2100,6 +2100,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                   'deep_al_illusions/study/declare.py'),
                                                  'deep_al_illusions.study.declare.declared_by': ( '01_study/declare.html#declared_by',
                                                                                                   'deep_al_illusions/study/declare.py'),
+                                                 'deep_al_illusions.study.declare.registry_of': ( '01_study/declare.html#registry_of',
+                                                                                                  'deep_al_illusions/study/declare.py'),
                                                  'deep_al_illusions.study.declare.setting': ( '01_study/declare.html#setting',
                                                                                               'deep_al_illusions/study/declare.py'),
                                                  'deep_al_illusions.study.declare.type_of': ( '01_study/declare.html#type_of',
