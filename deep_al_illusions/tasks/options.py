@@ -113,16 +113,16 @@ def merged(
     except InputError as e: raise InputError(f'{where}: {e}') from None
     return Options(**(asked(own)|asked(above)))
 
-# %% ../../nbs/02_tasks/07_options.ipynb #b6436a0f
+# %% ../../nbs/02_tasks/07_options.ipynb #d3c0b037
 settings_file = 'dataset.yaml'
 _nearly = {*'''dataset.json dataset.yaml.txt dataset.txt datasets.yaml .dataset.yaml
     dataset.toml'''.split()}
 
 def _settings_in(folder):
     "The file of settings in a folder, or `None`; nearly the same name is said"
+    here = sorted(os.listdir(folder))
     def called(names): # Files of such names
-        found = sorted(o for o in os.listdir(folder) if o.lower() in names)
-        return [folder/o for o in found if (folder/o).is_file()]
+        return [folder/o for o in here if o.lower() in names and (folder/o).is_file()]
     some,near = called([settings_file, 'dataset.yml']),called(_nearly)
     if len(some)>1:
         raise InputError(f'{some[0]} and {some[1].name} both give settings; leave one')
