@@ -81,20 +81,24 @@ def _arrays(path, name)->dict:
     except TypeError:
         raise InputError(f'{name}: not a .npz archive; write one with numpy.savez') from None
 
-# %% ../../nbs/02_tasks/14_archive.ipynb #3336f2a3
+# %% ../../nbs/02_tasks/14_archive.ipynb #a3cccfcf
 _keys = ['x_train', 'y_train', 'x_test', 'y_test']
 _medmnist = dict(zip(['train_images', 'train_labels', 'test_images', 'test_labels'], _keys))
+
+def _complete(d, name):
+    "Raise an `InputError` where an array is missing, with the name that may be meant"
+    missing = [k for k in _keys if k not in d]
+    if not missing: return
+    near = get_close_matches(missing[0], [k for k in d if k not in _keys], 1, .5)
+    hint = f'; is {near[0]} meant?' if near else ''
+    raise InputError(f'{name}: no {", ".join(missing)} in the archive; '
+        f'it needs {", ".join(_keys)}{hint}')
 
 def _needed(d, name)->dict:
     "The arrays that a task needs, and a word on the others"
     is_medmnist = {*_medmnist}<={*d} and not {*_keys}&{*d}
     if is_medmnist: d = {_medmnist.get(k, k): v for k,v in d.items()}
-    missing = [k for k in _keys if k not in d]
-    if missing:
-        near = get_close_matches(missing[0], [k for k in d if k not in _keys], 1, .5)
-        hint = f'; is {near[0]} meant?' if near else ''
-        raise InputError(f'{name}: no {", ".join(missing)} in the archive; '
-            f'it needs {", ".join(_keys)}{hint}')
+    _complete(d, name)
     more = [k for k in d if k not in [*_keys, 'classes', *option_names]]
     if more: warn(f'{name}: not read of the archive: {", ".join(more)}')
     return d
@@ -109,6 +113,14 @@ def _images_first(d, name):
                 'images come first: a.transpose(2, 0, 1)')
 
 # %% ../../nbs/02_tasks/14_archive.ipynb #35be87e6
+def _images(d, name, how)->tuple: # x_train, x_test
+    "The images of both parts, whose values are judged together"
+    seen = []
+    _images_first(d, name)
+    x,xs = [images_of(d[k], f'{name}: {k}', how, seen) for k in ('x_train', 'x_test')]
+    check_range(seen, name)
+    return x,xs
+
 def npz(
     name:str, # npz:FILE
     options:Options=Options(), # Given with the run
@@ -117,11 +129,8 @@ def npz(
     path = found(name.partition(':')[2], 'npz')
     d = _needed(_arrays(path, name), name)
     own = {k: d[k].tolist() for k in option_names if k in d}
-    options,seen = merged(own, options, path),[]
-    _images_first(d, name)
-    x = images_of(d['x_train'], f'{name}: x_train', options.shown, seen)
-    xs = images_of(d['x_test'], f'{name}: x_test', options.shown, seen)
-    check_range(seen, name)
-    given = d.get('classes')
-    y,ys,classes = labels_of(d['y_train'], d['y_test'], len(x), len(xs), name, given)
+    options = merged(own, options, path)
+    x,xs = _images(d, name, options.shown)
+    n,given = (len(x), len(xs)),d.get('classes')
+    y,ys,classes = labels_of(d['y_train'], d['y_test'], *n, name, given)
     return task_of(name, classes, (x, y, xs, ys), options)

@@ -27,6 +27,7 @@ def _whole_numbers(a, how, seen, what):
     if a.dtype!=np.uint16 and 0<=low and high<=255: return a.astype(np.uint8)
     return eight_bits(a, how, seen, what)
 
+# %% ../../nbs/02_tasks/11_arrays.ipynb #4258f6e0
 def levels(
     a, # Of any shape: numbers or booleans
     how:Shown,
@@ -66,7 +67,7 @@ def _laid_over(a, how, what): # N x H x W x 4 -> N x H x W x 3
             f'{clear:.0%} of the pixels are not opaque')
     return over(a.reshape(-1, 1, 4), how.matte).reshape(*a.shape[:3], 3)
 
-# %% ../../nbs/02_tasks/11_arrays.ipynb #f648ed6b
+# %% ../../nbs/02_tasks/11_arrays.ipynb #d3a2c1e5
 def _check_axes(a, what):
     "Raise an `InputError` unless an array has three or four axes"
     if a.ndim in (3, 4): return
@@ -77,6 +78,7 @@ def _check_axes(a, what):
     raise InputError(f'{what} has shape {a.shape}, one row an image; '
         f'give the images their sides: a.reshape(-1, {sides})')
 
+# %% ../../nbs/02_tasks/11_arrays.ipynb #38e5e191
 def images_of(
     a, # N x H x W, N x H x W x C or N x C x H x W, with C of 1, 3 or 4
     what:str, # For errors: which array

@@ -150,7 +150,7 @@ def _deep_grey(im, how, seen, path):
     if clear is None: return v8
     return np.where(a==clear, _mattes[how.matte or 'white'], v8).astype(np.uint8)
 
-# %% ../../nbs/02_tasks/10_decode.ipynb #275c567c
+# %% ../../nbs/02_tasks/10_decode.ipynb #272b3730
 _see_through = 'RGBA LA PA RGBa La'.split()
 _unused = 'BMP DIB TGA'.split() # Their fourth byte is often left at 0, which no viewer shows as transparency
 
@@ -159,7 +159,8 @@ def _ranged(rgb, how): return rescaled(rgb, *how.range) if how.range else rgb
 def _laid_over(im, how):
     "H x W x 3, uint8, of a loaded PIL image with transparency"
     a = np.asarray(im.convert('RGBA'))
-    if im.format in _unused and not a[...,3].any(): a = a|np.array([0, 0, 0, 255], np.uint8)
+    is_unused = im.format in _unused and not a[...,3].any()
+    if is_unused: a = a|np.array([0, 0, 0, 255], np.uint8)
     if how.range: a = np.concatenate([_ranged(a[...,:3], how), a[...,3:]], 2)
     return over(a, how.matte)
 
