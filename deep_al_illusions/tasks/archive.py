@@ -22,27 +22,34 @@ from .labels import labels_of
 from .copies import check_pixels,checked_for_copies
 
 # %% ../../nbs/02_tasks/14_archive.ipynb #863b0ba1
-def _without_test(name, classes, y, ys):
-    "Say which classes one of the parts lacks"
+def _some(names): return ', '.join(names[:8])+(', …' if len(names)>8 else '')
+
+def _missing_classes(name, classes, y, ys):
+    "Say which classes one of the parts lacks; an `InputError` where train does"
     n = len(classes)
     have,tested = y.bincount(minlength=n)>0,ys.bincount(minlength=n)>0
-    def of(mask): return [c for c,o in zip(classes, mask.tolist()) if o]
-    never,untaught,nowhere = of(have&~tested),of(tested&~have),of(~have&~tested)
-    some = lambda names: ', '.join(names[:8])+(', …' if len(names)>8 else '')
+    def where(mask): return [c for c,o in zip(classes, mask.tolist()) if o]
+    never,untaught,nowhere = where(have&~tested),where(tested&~have),where(~have&~tested)
     if untaught:
-        raise InputError(f'{name}: train has no picture of {some(untaught)}, which test has; add some, or remove the class')
+        raise InputError(f'{name}: train has no picture of {_some(untaught)}, '
+            'which test has; add some, or remove the class')
     if never:
-        warn(f'{name}: test has no picture of {len(never)} of the {n} classes ({some(never)}); '
-            'the score is over the others')
-    if nowhere: warn(f'{name}: no picture anywhere is of {len(nowhere)} of the {n} classes ({some(nowhere)})')
+        warn(f'{name}: test has no picture of {len(never)} of the {n} classes '
+            f'({_some(never)}); the score is over the others')
+    if nowhere:
+        warn(f'{name}: no picture anywhere is of {len(nowhere)} of the {n} classes '
+            f'({_some(nowhere)})')
 
+# %% ../../nbs/02_tasks/14_archive.ipynb #38d02a1a
 def _nearly_alike(name, classes):
     "Say that names of classes differ in nothing but capitals and blanks"
     known = {}
     for c in classes:
         other = known.setdefault(' '.join(c.casefold().split()), c)
-        if other!=c: warn(f'{name}: {other!r} and {c!r} are two classes; if they are one, write them alike')
+        if other!=c:
+            warn(f'{name}: {other!r} and {c!r} are two classes; if they are one, write them alike')
 
+# %% ../../nbs/02_tasks/14_archive.ipynb #43968a34
 def task_of(
     name:str, # As in `Spec.task`
     classes:list, # C names
@@ -51,17 +58,17 @@ def task_of(
 )->Task:
     "A task of the user's pictures, looked at as a whole"
     x,y,xs,ys = parts
-    if len(x)==len(y) and len(xs)==len(ys) and len(x) and len(xs):
+    is_full = len(x)>0 and len(xs)>0
+    if is_full and len(x)==len(y) and len(xs)==len(ys):
         check_pixels(name, x, xs)
         if x.shape[1:]==xs.shape[1:]: parts = checked_for_copies(name, parts, options)
     _nearly_alike(name, classes)
     task = Task(name, classes, *parts, breaks=options.breaks or ())
-    _without_test(name, classes, task.y_train, task.y_test)
+    _missing_classes(name, classes, task.y_train, task.y_test)
     return task
 
 # %% ../../nbs/02_tasks/14_archive.ipynb #0b5336dd
 _bad_zip = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
-_keys = ['x_train', 'y_train', 'x_test', 'y_test']
 
 def _arrays(path, name)->dict:
     "The arrays of an archive by name"
@@ -69,31 +76,51 @@ def _arrays(path, name)->dict:
         with np.load(path, allow_pickle=False) as z: return {k: z[k] for k in z}
     except _bad_zip as e:
         why = 'no pickles' if 'pickle' in str(e) else e
-        raise InputError(f'{name}: not a readable .npz archive ({why}); write it again with numpy.savez') from None
-    except TypeError: raise InputError(f'{name}: not a .npz archive; write one with numpy.savez') from None
+        raise InputError(f'{name}: not a readable .npz archive ({why}); '
+            'write it again with numpy.savez') from None
+    except TypeError:
+        raise InputError(f'{name}: not a .npz archive; write one with numpy.savez') from None
 
+# %% ../../nbs/02_tasks/14_archive.ipynb #a3cccfcf
+_keys = ['x_train', 'y_train', 'x_test', 'y_test']
 _medmnist = dict(zip(['train_images', 'train_labels', 'test_images', 'test_labels'], _keys))
+
+def _complete(d, name):
+    "Raise an `InputError` where an array is missing, with the name that may be meant"
+    missing = [k for k in _keys if k not in d]
+    if not missing: return
+    near = get_close_matches(missing[0], [k for k in d if k not in _keys], 1, .5)
+    hint = f'; is {near[0]} meant?' if near else ''
+    raise InputError(f'{name}: no {", ".join(missing)} in the archive; '
+        f'it needs {", ".join(_keys)}{hint}')
 
 def _needed(d, name)->dict:
     "The arrays that a task needs, and a word on the others"
-    if {*_medmnist}<={*d} and not {*_keys}&{*d}: d = {_medmnist.get(k, k): v for k,v in d.items()}
-    missing = [k for k in _keys if k not in d]
-    if missing:
-        near = get_close_matches(missing[0], [k for k in d if k not in _keys], 1, .5)
-        hint = f'; is {near[0]} meant?' if near else ''
-        raise InputError(f'{name}: no {", ".join(missing)} in the archive; it needs {", ".join(_keys)}{hint}')
+    is_medmnist = {*_medmnist}<={*d} and not {*_keys}&{*d}
+    if is_medmnist: d = {_medmnist.get(k, k): v for k,v in d.items()}
+    _complete(d, name)
     more = [k for k in d if k not in [*_keys, 'classes', *option_names]]
     if more: warn(f'{name}: not read of the archive: {", ".join(more)}')
     return d
 
-def _turned_round(d, name):
+# %% ../../nbs/02_tasks/14_archive.ipynb #a0bb6317
+def _images_first(d, name):
+    "Raise an `InputError` where images are the last axis"
     for part in 'train','test':
         x,y = d[f'x_{part}'],d[f'y_{part}']
         if x.ndim==3 and x.shape[2]==y.size!=x.shape[0]:
-            raise InputError(f'{name}: x_{part} has shape {x.shape} for {y.size} labels; images come first: '
-                'a.transpose(2, 0, 1)')
+            raise InputError(f'{name}: x_{part} has shape {x.shape} for {y.size} labels; '
+                'images come first: a.transpose(2, 0, 1)')
 
 # %% ../../nbs/02_tasks/14_archive.ipynb #35be87e6
+def _images(d, name, how)->tuple: # x_train, x_test
+    "The images of both parts, whose values are judged together"
+    seen = []
+    _images_first(d, name)
+    x,xs = [images_of(d[k], f'{name}: {k}', how, seen) for k in ('x_train', 'x_test')]
+    check_range(seen, name)
+    return x,xs
+
 def npz(
     name:str, # npz:FILE
     options:Options=Options(), # Given with the run
@@ -102,9 +129,8 @@ def npz(
     path = found(name.partition(':')[2], 'npz')
     d = _needed(_arrays(path, name), name)
     own = {k: d[k].tolist() for k in option_names if k in d}
-    options,seen = merged(own, options, path),[]
-    _turned_round(d, name)
-    x,xs = (images_of(d[k], f'{name}: {k}', options.shown, seen) for k in ('x_train', 'x_test'))
-    check_range(seen, name)
-    y,ys,classes = labels_of(d['y_train'], d['y_test'], len(x), len(xs), name, d.get('classes'))
+    options = merged(own, options, path)
+    x,xs = _images(d, name, options.shown)
+    n,given = (len(x), len(xs)),d.get('classes')
+    y,ys,classes = labels_of(d['y_train'], d['y_test'], *n, name, given)
     return task_of(name, classes, (x, y, xs, ys), options)

@@ -21,11 +21,13 @@ def _whole_numbers(a, how, seen, what):
     low,high = span(a)
     if how.range: return rescaled(a, *how.range)
     if (low, high)==(0, 1):
-        raise InputError(f'{what} holds {low} and {high} alone: pictures scaled to 0..1 and then cast have lost '
-            'everything between; if they are black and white, say so: range=0,1')
+        raise InputError(f'{what} holds {low} and {high} alone: '
+            'pictures scaled to 0..1 and then cast have lost everything between; '
+            'if they are black and white, say so: range=0,1')
     if a.dtype!=np.uint16 and 0<=low and high<=255: return a.astype(np.uint8)
     return eight_bits(a, how, seen, what)
 
+# %% ../../nbs/02_tasks/11_arrays.ipynb #4258f6e0
 def levels(
     a, # Of any shape: numbers or booleans
     how:Shown,
@@ -33,12 +35,11 @@ def levels(
     what:str, # For errors: which array
 ): # uint8
     "The values of images as 0..255"
-    if a.dtype.kind not in 'biuf':
-        raise InputError(f'{what} is {a.dtype}; store images as uint8 in 0..255')
+    kind = a.dtype.kind
+    if kind not in 'biuf': raise InputError(f'{what} is {a.dtype}; store images as uint8 in 0..255')
     if not a.size or a.dtype==np.uint8 and not how.range and a.max()>1: return a.astype(np.uint8)
-    if a.dtype.kind=='b': return a.astype(np.uint8)*255
-    if a.dtype.kind=='f': return eight_bits(a, how, seen, what)
-    return _whole_numbers(a, how, seen, what)
+    if kind=='b': return a.astype(np.uint8)*255
+    return (eight_bits if kind=='f' else _whole_numbers)(a, how, seen, what)
 
 # %% ../../nbs/02_tasks/11_arrays.ipynb #c547d6fc
 def _axis(shape, what)->int: # 1 or 3
@@ -46,22 +47,38 @@ def _axis(shape, what)->int: # 1 or 3
     rest = {1: shape[2:], 3: shape[1:3]}
     some = [i for i in (1, 3) if shape[i] in (1, 3, 4) and min(rest[i])>=8]
     if len(some)==1: return some[0]
+    hint = 'two axes could be the channels' if some else 'with sides of at least 8'
     if shape[2] in (1, 3): hint = 'here the images seem to come last: a.transpose(3, 0, 1, 2)'
-    elif some: hint = 'two axes could be the channels'
-    else: hint = 'with sides of at least 8'
-    raise InputError(f'{what} has shape {shape}; store images as N x H x W or N x H x W x 3, {hint}')
+    raise InputError(f'{what} has shape {shape}; '
+        f'store images as N x H x W or N x H x W x 3, {hint}')
 
+# %% ../../nbs/02_tasks/11_arrays.ipynb #4d5b86a7
 def _laid_over(a, how, what): # N x H x W x 4 -> N x H x W x 3
     "Images with transparency over what is behind them; a fourth channel that is no transparency is an error"
     alpha = a[...,3]
     between = ((alpha>0)&(alpha<255)).mean()
     if between>.5:
-        raise InputError(f'{what} has four channels, and {between:.0%} of the fourth lie between 0 and 255, which is no '
-            'transparency (is it infrared?); keep three: a[..., :3], or a[:, :3] where channels come first')
+        raise InputError(f'{what} has four channels, and {between:.0%} of the fourth lie '
+            'between 0 and 255, which is no transparency (is it infrared?); '
+            'keep three: a[..., :3], or a[:, :3] where channels come first')
     clear = (alpha<255).mean()
-    if clear: warn(f'{what}: the fourth channel is taken for transparency; {clear:.0%} of the pixels are not opaque')
+    if clear:
+        warn(f'{what}: the fourth channel is taken for transparency; '
+            f'{clear:.0%} of the pixels are not opaque')
     return over(a.reshape(-1, 1, 4), how.matte).reshape(*a.shape[:3], 3)
 
+# %% ../../nbs/02_tasks/11_arrays.ipynb #d3a2c1e5
+def _check_axes(a, what):
+    "Raise an `InputError` unless an array has three or four axes"
+    if a.ndim in (3, 4): return
+    if a.ndim!=2:
+        raise InputError(f'{what} has shape {a.shape}; store images as N x H x W or N x H x W x 3')
+    sides = 'HEIGHT, WIDTH'
+    if a.shape[1]%3==0: sides = '3, HEIGHT, WIDTH) or a.reshape(-1, HEIGHT, WIDTH, 3'
+    raise InputError(f'{what} has shape {a.shape}, one row an image; '
+        f'give the images their sides: a.reshape(-1, {sides})')
+
+# %% ../../nbs/02_tasks/11_arrays.ipynb #38e5e191
 def images_of(
     a, # N x H x W, N x H x W x C or N x C x H x W, with C of 1, 3 or 4
     what:str, # For errors: which array
@@ -69,13 +86,10 @@ def images_of(
     seen:list=None, # Gets what `decode.check_range` needs
 )->Tensor: # N x 3 x H x W, uint8
     "Images from an array"
-    if a.ndim==2:
-        sides = '3, HEIGHT, WIDTH) or a.reshape(-1, HEIGHT, WIDTH, 3' if a.shape[1]%3==0 else 'HEIGHT, WIDTH'
-        raise InputError(f'{what} has shape {a.shape}, one row an image; give the images their sides: a.reshape(-1, {sides})')
-    if a.ndim not in (3, 4):
-        raise InputError(f'{what} has shape {a.shape}; store images as N x H x W or N x H x W x 3')
+    _check_axes(a, what)
     if a.ndim==3: a = a[...,None]
     elif len(a) and _axis(a.shape, what)==1: a = a.transpose(0, 2, 3, 1)
     a = levels(a, how, [] if seen is None else seen, what)
     if a.shape[3]==4: a = _laid_over(a, how, what)
-    return torch.from_numpy(np.ascontiguousarray(a)).permute(0, 3, 1, 2).expand(-1, 3, -1, -1).contiguous()
+    x = torch.from_numpy(np.ascontiguousarray(a)).permute(0, 3, 1, 2)
+    return x.expand(-1, 3, -1, -1).contiguous()

@@ -28,42 +28,46 @@ def over(
     return ((rgba[...,:3]*alpha+behind*(255-alpha)+127)//255).astype(np.uint8)
 
 # %% ../../nbs/02_tasks/10_decode.ipynb #3af19e3e
-_guises = ((b'version https://git-lfs', 'a pointer of Git LFS; fetch the file itself (git lfs pull)'),
-    (b'<svg', 'SVG; save it as PNG'), (b'<?xml', 'XML or SVG; save the picture as PNG'),
-    (b'<!DOCTYPE', 'a web page; download the picture itself'), (b'<html', 'a web page; download the picture itself'),
-    (b'%PDF', 'PDF; save its pages as PNG'), (b'\x00\x05\x16\x07', 'a note of macOS, no picture; delete it'))
+_page = 'a web page; download the picture itself'
+_guises = {b'version https://git-lfs': 'a pointer of Git LFS; fetch the file itself (git lfs pull)',
+    b'<svg': 'SVG; save it as PNG', b'<?xml': 'XML or SVG; save the picture as PNG',
+    b'<!DOCTYPE': _page, b'<html': _page, b'%PDF': 'PDF; save its pages as PNG',
+    b'\x00\x05\x16\x07': 'a note of macOS, no picture; delete it'}
+
+def _is_whole(data): # Has a PNG or JPEG its first and its last bytes?
+    if data[:4]==b'\x89PNG': return data[-8:-4]==b'IEND'
+    return data[:2]==b'\xff\xd8' and data[-2:]==b'\xff\xd9'
 
 def guess(data:bytes)->str:
     "What a file is that Pillow cannot read, in words"
     if not data.strip(b'\0 \r\n'): return 'the file is empty'
-    for head,what in _guises:
+    for head,what in _guises.items():
         if data[:64].lstrip().startswith(head): return f'it is {what}'
-    if data[4:8]==b'ftyp' and data[8:12]!=b'avif': return 'it is HEIC or a film; save it as PNG or JPEG'
+    if data[4:8]==b'ftyp' and data[8:12]!=b'avif':
+        return 'it is HEIC or a film; save it as PNG or JPEG'
     if data[128:132]==b'DICM': return 'it is DICOM; save it as 16-bit PNG'
-    png,jpeg = data[:4]==b'\x89PNG' and data[-8:-4]==b'IEND',data[:2]==b'\xff\xd8' and data[-2:]==b'\xff\xd9'
-    if png or jpeg: return 'its size, or a text in it, is beyond what is read; save it anew, smaller'
-    return 'it is no picture, or not whole'
+    if not _is_whole(data): return 'it is no picture, or not whole'
+    return 'its size, or a text in it, is beyond what is read; save it anew, smaller'
 
 # %% ../../nbs/02_tasks/10_decode.ipynb #6de61bab
 unreadable = Exception # Decoders raise anything for a damaged file: OSError, SyntaxError, cv2.error, …
-
-def _brief(e): return ' '.join(str(e).split())[:100]
-
 _tiff = b'II*\0',b'MM\0*',b'II+\0',b'MM\0+'
 
 def _deep(data:bytes, im)->bool:
     "Does the file hold colours of more than 8 bits, which Pillow cuts, or does Pillow not read it?"
-    if data[:4] in _tiff:
-        return im is None or im.mode in ('RGB', 'RGBA', 'RGBX', 'CMYK') and max(im.tag_v2.get(258, (8,)))>8
-    return data[:8]==b'\x89PNG\r\n\x1a\n' and data[24]==16 and data[25] in (2, 4, 6)
+    if data[:4] not in _tiff:
+        return data[:8]==b'\x89PNG\r\n\x1a\n' and data[24]==16 and data[25] in (2, 4, 6)
+    if im is None: return True
+    return im.mode in ('RGB', 'RGBA', 'RGBX', 'CMYK') and max(im.tag_v2.get(258, (8,)))>8
 
-def _by_opencv(data:bytes, path):
+def _by_opencv(data:bytes):
     "H x W, H x W x 3 or x 4 of the stored numbers, red first"
     import cv2
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     a = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if a is None or a.ndim==3 and a.shape[2] not in (3, 4): return None
-    return a if a.ndim==2 else a[...,[2,1,0,3][:a.shape[2]]]
+    if a is None or a.ndim==2: return a
+    if a.shape[2] not in (3, 4): return None
+    return a[...,[2,1,0,3][:a.shape[2]]]
 
 # %% ../../nbs/02_tasks/10_decode.ipynb #ceb75301
 def _tags(data, im)->dict: # Empty where it is no TIFF
@@ -89,22 +93,29 @@ def greatest(
 # %% ../../nbs/02_tasks/10_decode.ipynb #c7d36ffa
 def _of_tiff(tags):
     "Why a TIFF would not look as in a viewer, or nothing"
-    bits,samples,scheme,more = (_first(tags, *o) for o in ((258, 1), (277, 1), (262, 2), (338, 0)))
+    bits,samples = _first(tags, 258, 1),_first(tags, 277, 1)
+    scheme,more = _first(tags, 262, 2),_first(tags, 338, 0)
     if _first(tags, 254, 0)&1: return 'begins with a smaller copy of the picture'
     if bits==8 and _first(tags, 339, 1)==2: return 'holds bytes with a sign'
-    if scheme==8 and bits>8: return f'is CIELab of {bits} bits'
-    if scheme==0 and bits>8: return f'says that 0 is white, which is not followed for {bits} bits'
+    if scheme in (0, 8) and bits>8: return _deep_scheme(scheme, bits)
     if scheme in (0, 1) and samples>1 and (samples, more) not in ((2, 1), (2, 2)):
         return f'has {samples} channels without saying that they are colours'
-    if bits>8 and samples>1 and _first(tags, 284, 1)==2: return 'keeps its channels one after another'
-    if bits>8 and samples==4 and more==1: return 'has colours that its alpha channel was multiplied into'
+    if bits<=8: return None
+    if samples>1 and _first(tags, 284, 1)==2: return 'keeps its channels one after another'
+    if samples==4 and more==1: return 'has colours that its alpha channel was multiplied into'
 
+def _deep_scheme(scheme, bits): # Of colours: 8 or 0
+    if scheme==8: return f'is CIELab of {bits} bits'
+    return f'says that 0 is white, which is not followed for {bits} bits'
+
+# %% ../../nbs/02_tasks/10_decode.ipynb #a0c62cd2
 def _unlike(data, tags, how):
     "Why a file would not look as in a viewer, or as its range says; or nothing"
     if tags: return _of_tiff(tags)
     white = greatest(data)
     usual = (255, 65535) if data[:2] in (b'P2', b'P5') else (255,)
-    if how.range and white and white not in usual: return f'holds 0..{white}, which is scaled before a range is applied'
+    if how.range and white and white not in usual:
+        return f'holds 0..{white}, which is scaled before a range is applied'
 
 # %% ../../nbs/02_tasks/10_decode.ipynb #0d82eae6
 _films = 'GIF PNG WEBP AVIF TIFF FLI DCX MPEG'.split()
@@ -123,50 +134,60 @@ def frames(im)->int: # 1 for an ordinary picture
 # %% ../../nbs/02_tasks/10_decode.ipynb #65e499b3
 def _by_profile(im):
     "CMYK or LAB as sRGB: by the file's own profile where it has one"
-    srgb,own = ImageCms.createProfile('sRGB'),im.info.get('icc_profile')
+    own = im.info.get('icc_profile')
     if im.mode=='LAB': own = ImageCms.createProfile('LAB')
     elif not own: return im.convert('RGB')
     else: own = ImageCms.ImageCmsProfile(io.BytesIO(own))
+    srgb = ImageCms.createProfile('sRGB')
     try: return ImageCms.profileToProfile(im, own, srgb, outputMode='RGB')
     except ImageCms.PyCMSError: return im.convert('RGB')
-
-_see_through = 'RGBA LA PA RGBa La'.split()
-_unused = 'BMP DIB TGA'.split() # Their fourth byte is often left at 0, which no viewer shows as transparency
 
 def _deep_grey(im, how, seen, path):
     "H x W, uint8, of a loaded picture of 16 bits, 32 bits or floats"
     a,clear = np.asarray(im),im.info.get('transparency')
     unsigned = im.mode=='I' and im.format=='TIFF' and _first(im.tag_v2, 339, 1)!=2
     v8 = eight_bits(a.view(np.uint32) if unsigned else a, how, seen, path)
-    return v8 if clear is None else np.where(a==clear, _mattes[how.matte or 'white'], v8).astype(np.uint8)
+    if clear is None: return v8
+    return np.where(a==clear, _mattes[how.matte or 'white'], v8).astype(np.uint8)
+
+# %% ../../nbs/02_tasks/10_decode.ipynb #272b3730
+_see_through = 'RGBA LA PA RGBa La'.split()
+_unused = 'BMP DIB TGA'.split() # Their fourth byte is often left at 0, which no viewer shows as transparency
+
+def _ranged(rgb, how): return rescaled(rgb, *how.range) if how.range else rgb
+
+def _laid_over(im, how):
+    "H x W x 3, uint8, of a loaded PIL image with transparency"
+    a = np.asarray(im.convert('RGBA'))
+    is_unused = im.format in _unused and not a[...,3].any()
+    if is_unused: a = a|np.array([0, 0, 0, 255], np.uint8)
+    if how.range: a = np.concatenate([_ranged(a[...,:3], how), a[...,3:]], 2)
+    return over(a, how.matte)
 
 def _shades(im, how, seen, path):
     "H x W x 3, uint8, of a loaded PIL image"
     if im.mode[0] in 'IF': return _deep_grey(im, how, seen, path)[...,None].repeat(3, 2)
-    if im.mode in _see_through or 'transparency' in im.info:
-        a = np.asarray(im.convert('RGBA'))
-        if im.format in _unused and not a[...,3].any(): a = a|np.array([0, 0, 0, 255], np.uint8)
-        if how.range: a = np.concatenate([rescaled(a[...,:3], *how.range), a[...,3:]], 2)
-        return over(a, how.matte)
-    if im.mode in ('CMYK', 'LAB'): a = np.asarray(_by_profile(im))
-    else: a = np.asarray(im if im.mode=='RGB' else im.convert('RGB'))
-    return rescaled(a, *how.range) if how.range else a
+    if im.mode in _see_through or 'transparency' in im.info: return _laid_over(im, how)
+    if im.mode in ('CMYK', 'LAB'): im = _by_profile(im)
+    return _ranged(np.asarray(im if im.mode=='RGB' else im.convert('RGB')), how)
 
 # %% ../../nbs/02_tasks/10_decode.ipynb #9a67ebcc
 def _coloured(v, how, seen, path, alpha):
     "H x W x 3, uint8, of the numbers that OpenCV has read; is a fourth channel `alpha`?"
     if v.ndim==2: v = v[...,None].repeat(3, 2)
-    if v.dtype==np.uint8: v8 = rescaled(v[...,:3], *how.range) if how.range else v[...,:3]
+    if v.dtype==np.uint8: v8 = _ranged(v[...,:3], how)
     else: v8 = eight_bits(v[...,:3], how, seen, path)
     if v.shape[2]==3 or not alpha: return v8
     opaque = 1 if v.dtype.kind=='f' else np.iinfo(v.dtype).max
     return over(np.concatenate([v8, rescaled(v[...,3:], 0, opaque)], 2), how.matte)
 
+# %% ../../nbs/02_tasks/10_decode.ipynb #f97da4cf
 def _stretch_key(im, data):
     "Scale the transparent grey of a PNG of 2 or 4 bits as Pillow scales the others, which it forgets"
     key = im.info.get('transparency')
     bits,scheme = data[24:26] if data[:4]==b'\x89PNG' else (8, 0)
-    if bits in (2, 4) and scheme==0 and isinstance(key, int): im.info['transparency'] = key*(255//(2**bits-1))
+    if bits in (2, 4) and scheme==0 and isinstance(key, int):
+        im.info['transparency'] = key*(255//(2**bits-1))
 
 def _opened(data, path):
     "A PIL image, not loaded yet, or `None` where OpenCV may know better"
@@ -176,31 +197,42 @@ def _opened(data, path):
         raise InputError(f'{path} cannot be read: {guess(data)}') from None
     _stretch_key(im, data)
     n = frames(im)
-    if n>1: raise InputError(f'{path} has {n} frames; save each as a picture of its own, or leave one')
+    if n>1:
+        raise InputError(f'{path} has {n} frames; save each as a picture of its own, '
+            'or leave one')
     return im
 
 # %% ../../nbs/02_tasks/10_decode.ipynb #a558c8f8
+def _brief(e): return ' '.join(str(e).split())[:100]
+
+def _decoded(data, how, seen, path): # `None` where nothing can read it
+    "H x W x 3, uint8, of the bytes of a file, the right way up"
+    im = _opened(data, path)
+    tags = _tags(data, im)
+    why = _unlike(data, tags, how)
+    if why: raise InputError(f'{path} {why}; save it as PNG')
+    if not _deep(data, im):
+        im.load()
+        return turned(_shades(im, how, seen, path), way_up(im))
+    v = _by_opencv(data)
+    way = 1 if tags else way_up(im) # OpenCV turns TIFF, and no PNG
+    alpha = not tags or _first(tags, 338, 0)==2
+    return None if v is None else turned(_coloured(v, how, seen, path, alpha), way)
+
+# %% ../../nbs/02_tasks/10_decode.ipynb #4f27dd2e
 def picture(
     source, # Path, or the bytes of a file
     how:Shown=Shown(),
     seen:list=None, # Gets what `check_range` needs, of a file with more than 8 bits
 ): # H x W x 3, uint8
     "The picture in a file as a viewer shows it; an `InputError` that names the file where it cannot be shown"
-    data,path = (source, 'the picture') if isinstance(source, bytes) else (None, source)
-    seen = [] if seen is None else seen
+    is_bytes = isinstance(source, bytes)
+    path = 'the picture' if is_bytes else source
     try:
-        data = Path(source).read_bytes() if data is None else data
-        im = _opened(data, path)
-        tags = _tags(data, im)
-        if why := _unlike(data, tags, how): raise InputError(f'{path} {why}; save it as PNG')
-        if not _deep(data, im):
-            im.load()
-            return np.ascontiguousarray(turned(_shades(im, how, seen, path), way_up(im)))
-        v = _by_opencv(data, path)
-        way = 1 if tags else way_up(im) # OpenCV turns TIFF, and no PNG
-        alpha = not tags or _first(tags, 338, 0)==2
-        if v is not None: return np.ascontiguousarray(turned(_coloured(v, how, seen, path, alpha), way))
+        data = source if is_bytes else Path(source).read_bytes()
+        a = _decoded(data, how, [] if seen is None else seen, path)
+        if a is not None: return np.ascontiguousarray(a)
     except InputError: raise
     except unreadable as e: raise InputError(f'{path} cannot be read: {_brief(e)}') from None
-    raise InputError(f'{path} cannot be read: it is not whole, or of a kind that Pillow and OpenCV do not know; '
-        'save it as PNG of 8 bits')
+    raise InputError(f'{path} cannot be read: it is not whole, '
+        'or of a kind that Pillow and OpenCV do not know; save it as PNG of 8 bits')
