@@ -38,13 +38,13 @@ def draw_map(
             ax.contourf(y==void, [.5, 1.5], colors='none', hatches=['//////'])
     return ax.set(xticks=[], yticks=[], xlim=(-.5, w-.5), ylim=(h-.5, -.5))
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #a2c0213a
+# %% ../../nbs/08_judge/12_pictures.ipynb #a8767a6f
 def draw_image(ax, x):
     "A 3 x H x W image"
     ax.imshow(x.permute(1, 2, 0).cpu().numpy(), interpolation='nearest')
     return ax.set(xticks=[], yticks=[])
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #2bc24b3b
+# %% ../../nbs/08_judge/12_pictures.ipynb #9ee4238d
 def key_to(fig, classes, maps):
     "A legend of the classes in some label maps, below the figure"
     seen = np.unique(np.concatenate([np.unique(o) for o in maps])).astype(int)
@@ -63,7 +63,7 @@ def grid(rows, cols, height, width=5.8, **kw): # Array of axes
 def head(axs, titles, fontsize=9.5, **kw):
     for ax,words in zip(axs, titles): ax.set_title(words, fontsize=fontsize, **kw)
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #94136f50
+# %% ../../nbs/08_judge/12_pictures.ipynb #41dd44cc
 def trade_off_curve(
     df:pd.DataFrame, # tolerance, clicks (an image), miou, as from `trade_off`
     ax=None,
@@ -83,14 +83,14 @@ def trade_off_curve(
     if beside: ax.legend(frameon=False, loc='lower right')
     return ax
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #846dde0f
+# %% ../../nbs/08_judge/12_pictures.ipynb #f34f7c4d
 def drawn_at(y, tolerance, convention, background): # Label map, and its title
     "Labels as an annotator draws them, with what they cost and how good they are"
     labels = approximate(y, tolerance, convention, background)
     clicks,quality = n_clicks(y, tolerance, convention, background),label_quality(labels, y)
     return labels,f'{tolerance:g} px: {clicks} clicks\nmIoU {100*quality:.0f} %'
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #f2a4895c
+# %% ../../nbs/08_judge/12_pictures.ipynb #fbd9a437
 def at_tolerances(
     x, y, # Image 3 x H x W and label map H x W
     tolerances, # Pixels
@@ -113,7 +113,7 @@ def at_tolerances(
     key_to(axs.flat[0].figure, classes, [labels for labels,_ in drawn])
     return axs
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #93a24fb3
+# %% ../../nbs/08_judge/12_pictures.ipynb #bd1d708d
 def draw_steps(axs, steps, j):
     "The predictions of one method on one image, a column a training"
     for ax,(_,arrays) in zip(axs, steps): draw_map(ax, arrays[f'prediction_{j}'])
@@ -127,7 +127,7 @@ def mean_clicks(runs): # List
     spent = zip_longest(*([clicks for clicks,_ in steps] for steps in runs.values()))
     return [np.mean([o for o in clicks if o is not None]) for clicks in spent]
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #a59dcda4
+# %% ../../nbs/08_judge/12_pictures.ipynb #9632d8b6
 def prediction_grid(rows, cols, h, w): # Array of axes
     axs = grid(rows, cols, rows*5.5/cols*h/w+.8)
     axs.flat[0].figure.get_layout_engine().set(w_pad=.015, h_pad=.02)
@@ -150,7 +150,7 @@ def draw_test_image(axs, x, y, runs, j):
         draw_steps(row[1:], steps, j)
         name_row(row[1], name)
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #777013de
+# %% ../../nbs/08_judge/12_pictures.ipynb #65cf856a
 def predictions_by_cycle(
     runs:dict, # Method to its list of (clicks spent, arrays `ids`, `prediction_0`, `prediction_1`, … as in `panels/test_0.npz`)
     task, # The `SegTask`
@@ -169,7 +169,7 @@ def predictions_by_cycle(
     key_to(axs[0,0].figure, task.classes, maps)
     return axs
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #747a5949
+# %% ../../nbs/08_judge/12_pictures.ipynb #c8f7b755
 def draw_entropy(ax, u):
     ax.imshow(u.astype(float), cmap='gray_r', vmin=0, interpolation='nearest')
     ax.set(xticks=[], yticks=[])
@@ -180,7 +180,7 @@ def draw_polygon(ax, points):
     for width,colour in (3, 'black'),(1.4, 'white'):
         ax.plot(x, y, 'o-', ms=width*1.7, lw=width, color=colour)
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #4ceb9633
+# %% ../../nbs/08_judge/12_pictures.ipynb #aad69046
 def draw_purchase(
     axs, # Of a row
     one, # Dict of image, polygon, entropy
@@ -200,7 +200,7 @@ def draw_purchase(
     axs[3].set_title(words, fontsize=9.5)
     return labels
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #ac2b4e59
+# %% ../../nbs/08_judge/12_pictures.ipynb #8e0ed9bb
 def show_purchases(
     bought:list, # Of dicts `image`, `polygon` (number among those of the image), `entropy` (H x W)
     task, # The `SegTask`
@@ -216,7 +216,7 @@ def show_purchases(
     key_to(axs[0,0].figure, task.classes, maps)
     return axs
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #0073ab4b
+# %% ../../nbs/08_judge/12_pictures.ipynb #a04612d4
 healthy = .2,.5
 
 def draw_loss(ax, df):
@@ -235,7 +235,7 @@ def draw_trial(axs, d, k):
     axs[1].plot(d.iteration, d.d_fake, color=accent, label=fake, **style)
     axs[2].plot(d.iteration, 100*d.selected, color=ink, **style)
 
-# %% ../../nbs/08_judge/12_pictures.ipynb #15e1ad18
+# %% ../../nbs/08_judge/12_pictures.ipynb #4187b055
 def health(
     df:pd.DataFrame, # s4GAN's diagnostics of one training a trial: trial, iteration, loss_d, d_real, d_fake, selected
 ): # Three axes

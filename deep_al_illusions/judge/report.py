@@ -72,7 +72,7 @@ def is_there(name):
 
 report_notebooks = [*filter(is_there, page_order)]
 
-# %% ../../nbs/08_judge/20_report.ipynb #ace83aee
+# %% ../../nbs/08_judge/20_report.ipynb #f1abb2cb
 svg_too = ['--InlineBackend.figure_formats=retina', '--InlineBackend.figure_formats=svg']
 svg_too.append("--InlineBackend.rc={'svg.hashsalt': 'deep_al_illusions'}")
 
@@ -90,7 +90,7 @@ def executed(name, root, folder): # Notebook, or why it failed
         if svg: out.data['image/svg+xml'] = without_date(text_of(svg))
     return nb
 
-# %% ../../nbs/08_judge/20_report.ipynb #52ce8afe
+# %% ../../nbs/08_judge/20_report.ipynb #37352839
 def folder_beside(
     out:Path, # The page
     root:Path, # Folder of run folders
@@ -104,7 +104,7 @@ def folder_beside(
             'give another --out')
     return folder
 
-# %% ../../nbs/08_judge/20_report.ipynb #b35340bf
+# %% ../../nbs/08_judge/20_report.ipynb #44f951ae
 page_html = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" \
 content="width=device-width,initial-scale=1">
 <title>Is choosing which samples to label worth it?</title><style>{style}</style></head><body>
@@ -123,7 +123,7 @@ def page_of(sections, items, folder): # HTML
     return page_html.format(style=style, made=made, index=''.join(items),
         body='\n'.join(sections), folder=html.escape(folder.name))
 
-# %% ../../nbs/08_judge/20_report.ipynb #034dc4bd
+# %% ../../nbs/08_judge/20_report.ipynb #afa612c9
 def html_exporter():
     from nbconvert import HTMLExporter
     hidden = dict.fromkeys(('input', 'input_prompt', 'output_prompt', 'anchor_links'), True)
@@ -142,7 +142,7 @@ def parts(root, names, files): # Sections, their entries in the contents, notebo
             else: done.append(section(name, nb, exporter, files, said))
     return [o for o,_ in done],[o for _,o in done],failed
 
-# %% ../../nbs/08_judge/20_report.ipynb #aa97e865
+# %% ../../nbs/08_judge/20_report.ipynb #191ff213
 def report(
     root:Path, # Folder of run folders
     out:Path='report.html', # The page; figures and tables go into the folder of that name without its ending
