@@ -306,6 +306,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                              'deep_al_illusions/judge/pictures.py'),
                                                   'deep_al_illusions.judge.pictures.show_purchases': ( '08_judge/pictures.html#show_purchases',
                                                                                                        'deep_al_illusions/judge/pictures.py'),
+                                                  'deep_al_illusions.judge.pictures.threes': ( '08_judge/pictures.html#threes',
+                                                                                               'deep_al_illusions/judge/pictures.py'),
                                                   'deep_al_illusions.judge.pictures.trade_off_curve': ( '08_judge/pictures.html#trade_off_curve',
                                                                                                         'deep_al_illusions/judge/pictures.py')},
             'deep_al_illusions.judge.plots': { 'deep_al_illusions.judge.plots.bare_axes': ( '08_judge/plots.html#bare_axes',
