@@ -6,10 +6,11 @@
 __all__ = ['escaped', 'headed', 'over_all', 'panel', 'draw_difference', 'forest', 'means_of', 'folded', 'one_decimal', 'as_html',
            'by_study', 'table', 'title_of', 'parts_of', 'in_words', 'show']
 
-# %% ../../nbs/08_judge/10_show.ipynb #f74043df
+# %% ../../nbs/08_judge/10_show.ipynb #f1129ded
 import textwrap
 
 import matplotlib.pyplot as plt,numpy as np,pandas as pd
+from IPython.display import display
 
 from .ways import complete,kind_in,legend_name,line_columns
 from .pairs import summary
