@@ -45,7 +45,7 @@ def decisive_of(kind, found, margin): # Those that contradict a claim on all
     against = sides(kind, [o['x'] for o in found], margin, .05/len(found))[1]
     return [o for o,is_against in zip(found, against) if is_against]
 
-# %% ../../nbs/08_judge/15_answers.ipynb #af036409
+# %% ../../nbs/08_judge/15_answers.ipynb #24b42430
 def comparisons(c, d): # List of dicts name, x, at, runs; pairs of which no trial has both
     "All that a claim compares"
     kind,found,absent = kind_in(d),[],[]
@@ -62,7 +62,7 @@ def margin_and_effect(c): # In points; no effect where the paper gives none
     if c.kind=='>': return 1.,number
     return 1. if number is None else number,None
 
-# %% ../../nbs/08_judge/15_answers.ipynb #4c2261b1
+# %% ../../nbs/08_judge/15_answers.ipynb #358e14e7
 def all_runs(found): return sorted({run for o in found for run in o['runs']})
 
 def compared(c, d):
@@ -77,13 +77,13 @@ def compared(c, d):
     answer = dict(ours=said, verdict=word, needed=needed)
     return answer|dict(trials=min(map(len, xs)), runs=all_runs(found))
 
-# %% ../../nbs/08_judge/15_answers.ipynb #4273de20
+# %% ../../nbs/08_judge/15_answers.ipynb #ffee41e2
 def sign_of(x, alpha=.05):
     "1 or -1 where the interval lies on one side of 0, and 0 where it does not"
     lo,hi = interval(x, alpha)
     return int(lo>0)-int(hi<0)
 
-# %% ../../nbs/08_judge/15_answers.ipynb #bbe6fe7f
+# %% ../../nbs/08_judge/15_answers.ipynb #d899da2d
 def both_settings(c, d, e): # Pairs of lines, and the differences of those that were run in both
     "The pairs of a claim on rankings"
     kind,found = kind_in(d),[]
@@ -107,7 +107,7 @@ def order_in_words(found, n, kind): # Text
     run = f'{len(found)} of {n} pairs were run'
     return f'{a} against {b}: {leads}; the means {change}; {run}'
 
-# %% ../../nbs/08_judge/15_answers.ipynb #15fa6f34
+# %% ../../nbs/08_judge/15_answers.ipynb #1c258a02
 def change_of_order(xs, n): # Of pairs of differences, `n` pairs asked for
     "The verdict on a ranking"
     level = .05/len(xs)
@@ -127,7 +127,7 @@ def reordered(c, d, e): # Of a claim, the trainings of the two settings; fields 
     runs = all_runs(o for _,*both in found for o in both)
     return dict(ours=said, verdict=word, trials=trials, runs=runs)
 
-# %% ../../nbs/08_judge/15_answers.ipynb #cf31b752
+# %% ../../nbs/08_judge/15_answers.ipynb #5fcfbae6
 def trials_for_correlation(r):
     "The trials that find a correlation in four of five experiments"
     z = stats.norm.isf(.025)+stats.norm.isf(.2)
@@ -138,13 +138,13 @@ def morgan_pitman(a, b): # Correlation and p, or `None` for fewer than three tri
     if len(a)<3 or a.std()+b.std()<=1e-9: return None
     return stats.pearsonr(a+b, a-b)
 
-# %% ../../nbs/08_judge/15_answers.ipynb #7c49c991
+# %% ../../nbs/08_judge/15_answers.ipynb #2ac07cf9
 def spread_in_words(a, b, first, last): # Text
     if len(a)<2: return f'{len(a)} trial'
     return (f'standard deviation {a.std(ddof=1):.1f} points at {first}, '
         f'{b.std(ddof=1):.1f} at {last}, {len(a)} trials')
 
-# %% ../../nbs/08_judge/15_answers.ipynb #dce11870
+# %% ../../nbs/08_judge/15_answers.ipynb #233ed21a
 def larger_variance(test): # Verdict, and trials that it would take
     "What the test of two variances says"
     if test is None: return 'cannot tell',np.nan
@@ -165,7 +165,7 @@ def spread_shrinks(c, d):
     answer = dict(ours=said, verdict=word, needed=needed)
     return answer|dict(trials=len(a), runs=sorted(rows.run.unique()))
 
-# %% ../../nbs/08_judge/15_answers.ipynb #3be9c32b
+# %% ../../nbs/08_judge/15_answers.ipynb #ba3f1ba7
 def audited(d, audit): # DataFrame
     "The audits of the paper's strategies, with trial and strategy"
     names = [*paper_strategies[kind_in(d)], 'd_score']
@@ -189,7 +189,7 @@ def biased(c, d, audit):
     answer = dict(ours=bias_in_words(x, both.strategy.unique()), verdict=word, needed=needed)
     return answer|dict(trials=len(x), runs=sorted(both.run.unique()))
 
-# %% ../../nbs/08_judge/15_answers.ipynb #a23925a5
+# %% ../../nbs/08_judge/15_answers.ipynb #9960b3b3
 label_maps = dict(study='label maps of PASCAL VOC', scale='paper')
 
 def falls(clicks): # Of the paper's convention
@@ -202,7 +202,7 @@ def falls(clicks): # Of the paper's convention
         f'and {100*a.miou:.1f} to {100*b.miou:.1f} % mIoU')
     return label_maps|dict(ours=said, verdict='reproduced' if down else 'contradicted')
 
-# %% ../../nbs/08_judge/15_answers.ipynb #d1c51141
+# %% ../../nbs/08_judge/15_answers.ipynb #39548e6f
 def near_number(gap): # Verdict
     "Whether all ways to count give a number within 1, or none of them does and all are off to one side"
     if (gap.abs()<=1).all(): return 'reproduced'

@@ -40,7 +40,7 @@ def class_axis(ax, classes):
     if max(map(len, classes))>4: ax.tick_params('x', rotation=40)
     ax.spines[['top', 'right']].set_visible(False)
 
-# %% ../../nbs/08_judge/11_bought.ipynb #e7efa982
+# %% ../../nbs/08_judge/11_bought.ipynb #6711807d
 def draw_bars(
     ax,
     heights:dict, # Strategy to an array by class
@@ -53,7 +53,7 @@ def draw_bars(
         x = np.arange(len(height))+shift
         ax.bar(x, height, width*.92, label=line_name(strategy), color=color)
 
-# %% ../../nbs/08_judge/11_bought.ipynb #cd5bdb60
+# %% ../../nbs/08_judge/11_bought.ipynb #adc6a180
 def class_histogram(
     picks:pd.DataFrame, # Purchases, as from `load_runs`, of one task
     task, # The `Task`
@@ -69,7 +69,7 @@ def class_histogram(
     ax.legend(frameon=False, ncols=4, loc='lower left', bbox_to_anchor=(0, 1))
     return ax
 
-# %% ../../nbs/08_judge/11_bought.ipynb #fa1c6665
+# %% ../../nbs/08_judge/11_bought.ipynb #cd561005
 def sheet(
     x, # Images B x 3 x H x W
     cols, # Images a row
@@ -84,7 +84,7 @@ def sheet(
         out[top:top+h,left:left+w] = image
     return out
 
-# %% ../../nbs/08_judge/11_bought.ipynb #564df524
+# %% ../../nbs/08_judge/11_bought.ipynb #348da1d8
 def classes_in_words(names): # Text
     "All names where they are short, such as digits; the first five otherwise"
     if max(map(len, names))<3: return ' '.join(names)
@@ -103,7 +103,7 @@ def draw_sheet(
     ax.set_title(title, fontsize=9, loc='left', color=look(strategy)['color'])
     ax.axis('off')
 
-# %% ../../nbs/08_judge/11_bought.ipynb #294cf039
+# %% ../../nbs/08_judge/11_bought.ipynb #aba3a193
 def first_bought(picks, n): # Dict of strategy to ids
     "The first images of the first purchase of the first trial"
     first = picks[(picks.cycle==1)&(picks.trial==picks.trial.min())]

@@ -56,7 +56,7 @@ def aggregations(d):
         entropy = (family.strategy=='entropy')&(family.level=='image')
         yield {'aggregation'},family.assign(strategy=names)[entropy]
 
-# %% ../../nbs/08_judge/16_claims.ipynb #be7e039e
+# %% ../../nbs/08_judge/16_claims.ipynb #2cc974f0
 def label_studies(d):
     "Yield tables of trainings on all labels, with the kind of label in place of the strategy"
     for family in families(d, 'labels'):
@@ -64,7 +64,7 @@ def label_studies(d):
         voc = family.task.iloc[0].startswith('voc') and family.scale.iloc[0]=='paper'
         yield {'labels', 'voc'} if voc else {'labels'},all_of.assign(strategy=all_of.labels)
 
-# %% ../../nbs/08_judge/16_claims.ipynb #730c2388
+# %% ../../nbs/08_judge/16_claims.ipynb #d41b44ba
 def studies_of(cycles): # List of words and trainings
     "All tables that claims can be asked of"
     if not len(cycles): return []
@@ -75,7 +75,7 @@ def studies_of(cycles): # List of words and trainings
     found += [({'any', 'pixels'}, o) for _,o in d.groupby(['study', 'init'], sort=False)]
     return found+[*aggregations(d), *label_studies(d)] if len(d) else found
 
-# %% ../../nbs/08_judge/16_claims.ipynb #24f5d94c
+# %% ../../nbs/08_judge/16_claims.ipynb #35560bc2
 def answer(c, d, audit):
     "What a study says of a claim; empty where it says nothing"
     if c.kind=='reorder': return reordered(c, d, d)
@@ -89,7 +89,7 @@ def answer_of_two(c, d, studies): # With the table of the first study, or an emp
     first = [o for words,o in studies if asked<=words and o.scale.iloc[0]==d.scale.iloc[0]]
     return ([first[0], d], reordered(c, first[0], d)) if first else ([d], {})
 
-# %% ../../nbs/08_judge/16_claims.ipynb #d36ad1a8
+# %% ../../nbs/08_judge/16_claims.ipynb #6b40e914
 def answers(c, studies, audit, clicks): # List of dicts
     "All that was found on a claim"
     if c.study=='clicks':
@@ -104,7 +104,7 @@ def answers(c, studies, audit, clicks): # List of dicts
         if got: found.append(dict(study=title, scale=d.scale.iloc[0])|got)
     return found
 
-# %% ../../nbs/08_judge/16_claims.ipynb #c59d18b1
+# %% ../../nbs/08_judge/16_claims.ipynb #8f4eb1ae
 verdict_columns = 'figure section claim paper study ours scale trials verdict needed runs'.split()
 
 def verdicts(

@@ -68,7 +68,7 @@ def common_grid(curves, steps): # Costs, and the scores of each curve there
     grid = np.linspace(first, last, steps)
     return grid,[np.interp(grid, o, c.score) for o,c in zip(spent, curves)]
 
-# %% ../../nbs/08_judge/06_efficiency.ipynb #58c8da7b
+# %% ../../nbs/08_judge/06_efficiency.ipynb #5d881ae5
 def cost_of(
     trainings:list, # Rows of a strategy at one budget, a trial each
     curves:list, # The baseline's curves of the same trials
@@ -87,7 +87,7 @@ def usable(rows, curves):
     rows = [r for r in rows.itertuples() if same_labels(r, curves[r.trial])]
     return [] if all(same_training(r, curves[r.trial]) for r in rows) else rows
 
-# %% ../../nbs/08_judge/06_efficiency.ipynb #17fefb29
+# %% ../../nbs/08_judge/06_efficiency.ipynb #aa57872b
 efficiency_columns = [*line_in_study, 'at', 'cost', 'point', 'lo', 'hi', 'ratio', 'least', 'most']
 efficiency_columns += ['trials']
 

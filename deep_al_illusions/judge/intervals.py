@@ -39,7 +39,7 @@ def opposite(kind, margin): # Ranges, in points
     if kind=='some': return [(-margin, inf)]
     return [(-inf, 0)]
 
-# %% ../../nbs/08_judge/13_intervals.ipynb #7c9182a7
+# %% ../../nbs/08_judge/13_intervals.ipynb #19f64906
 def within(ends, ranges):
     "Does an interval lie wholly in one of these ranges?"
     return any(lo<ends[0] and ends[1]<hi for lo,hi in ranges)
@@ -50,7 +50,7 @@ def sides(kind, xs, margin, alpha): # Two lists of bool
     return ([within(o, [claimed(kind, margin)]) for o in ends],
         [within(o, opposite(kind, margin)) for o in ends])
 
-# %% ../../nbs/08_judge/13_intervals.ipynb #6dc419bd
+# %% ../../nbs/08_judge/13_intervals.ipynb #c67605df
 def settled(kind, xs, margin, absent): # reproduced, contradicted, or `None`
     "What the intervals say, if they say anything"
     n,how = len(xs),kinds[kind]
@@ -62,7 +62,7 @@ def settled(kind, xs, margin, absent): # reproduced, contradicted, or `None`
     if bad: return 'contradicted'
     return 'reproduced' if good else None
 
-# %% ../../nbs/08_judge/13_intervals.ipynb #2cb6ee76
+# %% ../../nbs/08_judge/13_intervals.ipynb #091b203c
 def trials_for(x, kind, margin, effect, alpha): # Missing for fewer than two trials or no spread
     "The trials that would settle one comparison"
     if len(x)<2 or np.std(x)<1e-9: return np.nan
@@ -72,7 +72,7 @@ def trials_for(x, kind, margin, effect, alpha): # Missing for fewer than two tri
     ends = [o for o in claimed(kind, margin) if np.isfinite(o)]
     return trials_needed(min(abs(np.mean(x)-o) for o in ends), sd, alpha)
 
-# %% ../../nbs/08_judge/13_intervals.ipynb #3abfe728
+# %% ../../nbs/08_judge/13_intervals.ipynb #01e2b9f2
 def open_of(kind, xs, margin): # Comparisons; whether a single one of them is enough
     "What more trials could settle: what points the right way, or else what does not hold yet"
     lo,hi = claimed(kind, margin)
@@ -92,7 +92,7 @@ def trials_to_settle(kind, xs, margin, effect, absent): # Missing where no trial
     if not needed or np.isnan(needed).any(): return np.nan
     return min(needed) if one_is_enough else max(needed)
 
-# %% ../../nbs/08_judge/13_intervals.ipynb #6346e994
+# %% ../../nbs/08_judge/13_intervals.ipynb #5a890ea7
 def judge(
     kind:str, # Of `kinds`
     xs:list, # For each comparison, the differences of its trials, in points
@@ -105,7 +105,7 @@ def judge(
     if word: return word,np.nan
     return 'cannot tell',trials_to_settle(kind, xs, margin, effect, absent)
 
-# %% ../../nbs/08_judge/13_intervals.ipynb #3e780079
+# %% ../../nbs/08_judge/13_intervals.ipynb #7ef316ea
 def trials_of(n): return f'{n} trial{"s" if n>1 else ""}'
 
 def worded(xs, unit=' points'): # Text

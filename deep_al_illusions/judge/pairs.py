@@ -80,7 +80,7 @@ def check_columns(df):
     lost = {'strategy', 'trial', 'units', 'score'}-{*df}
     if lost: raise InputError(f'the table of trainings has no column {", ".join(sorted(lost))}')
 
-# %% ../../nbs/08_judge/02_pairs.ipynb #739ba7a3
+# %% ../../nbs/08_judge/02_pairs.ipynb #eeee0589
 def tidy(
     df:pd.DataFrame, # Trainings of any number of studies: strategy, trial, units, score; whatever else there is
 ): # DataFrame with all columns of `line_in_study`, `first` and `note`; no score where it must not be used
@@ -98,7 +98,7 @@ def tidy(
     df.loc[mixed, 'score'] = np.nan
     return df.drop(columns='blank').drop_duplicates(one).reset_index(drop=True)
 
-# %% ../../nbs/08_judge/02_pairs.ipynb #80eea249
+# %% ../../nbs/08_judge/02_pairs.ipynb #5f2ff2a1
 def beside(df, baseline): # With `found`: both, or left_only where the baseline is missing
     "Each other line, with the baseline's columns under names that end in `_b`"
     on,is_base = [*way_in_study, 'trial', 'units'],df.strategy==baseline
@@ -114,7 +114,7 @@ def check_pairs(pairs, baseline):
         raise InputError(f'nothing to compare with: {baseline} was not run in any trial of '
             f'the others; run their settings with strategy {baseline}')
 
-# %% ../../nbs/08_judge/02_pairs.ipynb #818eab7d
+# %% ../../nbs/08_judge/02_pairs.ipynb #78909458
 def matched(
     df:pd.DataFrame, # As from `tidy`
     baseline:str='random', # The strategy that the others are held against

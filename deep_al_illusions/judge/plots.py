@@ -120,7 +120,7 @@ def shifts(means, n): # List
     step = min(np.diff(costs), default=0)
     return [(i-(n-1)/2)/n*.25*step for i in range(n)]
 
-# %% ../../nbs/08_judge/08_plots.ipynb #9f2ba7c9
+# %% ../../nbs/08_judge/08_plots.ipynb #8102f8d4
 def curves(
     df:pd.DataFrame, # Trainings, as from `load_runs`
     ax=None,

@@ -45,7 +45,7 @@ def area_table(
     used = d.set_index(['units', 'trial']).index.isin(full.index)
     return 100*area(d[used], ['trial', 'strategy']).unstack()
 
-# %% ../../nbs/08_judge/05_ranks.ipynb #386ab1f1
+# %% ../../nbs/08_judge/05_ranks.ipynb #eae20c34
 def trial_tables(df):
     "Yield way of training, budget or `area`, and a table of trials by strategies, in points"
     for key,d in tidy(df).dropna(subset='score').groupby(way_in_study):
@@ -56,7 +56,7 @@ def trial_tables(df):
         whole = area_table(d, wide)
         if whole is not None: yield key,'area',whole
 
-# %% ../../nbs/08_judge/05_ranks.ipynb #e116d733
+# %% ../../nbs/08_judge/05_ranks.ipynb #7943279e
 def tied(ranks):
     "What the ties of one trial take from the spread of its ranks"
     n = np.unique(ranks, return_counts=True)[1]
@@ -72,7 +72,7 @@ def kendall_w(
     sums = ranks.sum(0)
     return 12*((sums-sums.mean())**2).sum()/most if m>1 and most else np.nan
 
-# %% ../../nbs/08_judge/05_ranks.ipynb #7f9cc07e
+# %% ../../nbs/08_judge/05_ranks.ipynb #47a5fd5e
 def ranked(
     scores:pd.DataFrame, # Trials by strategies
 ): # List of dicts, a strategy each; empty where fewer than two strategies have a trial in common
@@ -93,7 +93,7 @@ def ranks(df:pd.DataFrame): # DataFrame: way of training, at, strategy, rank, fi
     columns = [*way_in_study, 'at', 'strategy', 'rank', 'first', 'w', 'p', 'trials']
     return pd.DataFrame(rows, columns=columns)
 
-# %% ../../nbs/08_judge/05_ranks.ipynb #20bbd57a
+# %% ../../nbs/08_judge/05_ranks.ipynb #cd759bfa
 def differences(scores, is_first): # Dict of pair of names to array
     "The differences of each two strategies, in the trials of both"
     found = {}
@@ -115,7 +115,7 @@ def wins(
     found = [pair for pair,q in zip(pairs, p) if q<alpha]
     return [pair if pairs[pair].mean()>0 else pair[::-1] for pair in found]
 
-# %% ../../nbs/08_judge/05_ranks.ipynb #d600dade
+# %% ../../nbs/08_judge/05_ranks.ipynb #ff115ef1
 def matrix(
     won:dict, # Of pairs (winner, loser) to a number of budgets
     met:dict, # Of pairs, both ways round, to the budgets at which they were compared
@@ -128,7 +128,7 @@ def matrix(
     m.loc['is beaten'] = m[names].mean()
     return m
 
-# %% ../../nbs/08_judge/05_ranks.ipynb #cb4c3e49
+# %% ../../nbs/08_judge/05_ranks.ipynb #00bb7c5d
 def penalties(
     df:pd.DataFrame, # Trainings of any number of studies
     alpha=.05,

@@ -42,7 +42,7 @@ def warn_of_first_sets(cycles):
         warn(f'trial {trial} of {row.task}, {row.budget} budget (study {study}) has '
             f'{row.n} different first sets; its runs are not paired')
 
-# %% ../../nbs/08_judge/17_results.ipynb #c24c9818
+# %% ../../nbs/08_judge/17_results.ipynb #65346744
 def root_of(root): return Path(root or settings().runs_root)
 
 def results(
@@ -59,7 +59,7 @@ def results(
     source = 'no finished runs here yet, so these are the tables that come with the package'
     return cycles,picks.join(runs, on='run'),source
 
-# %% ../../nbs/08_judge/17_results.ipynb #9ed502cd
+# %% ../../nbs/08_judge/17_results.ipynb #193f8c4b
 def noted(
     root:Path, # Folder of run folders; the setting `runs_root` where it is `None`
     name:str, # audit, diagnostics or ledger
@@ -69,7 +69,7 @@ def noted(
     notes = pd.DataFrame() if any_finished(root) else carried(name)
     return (notes if len(notes) else load_notes(root, name)).astype(dict(run=str))
 
-# %% ../../nbs/08_judge/17_results.ipynb #b503de12
+# %% ../../nbs/08_judge/17_results.ipynb #844c34a9
 methods = ('entropy', 'none', 'image'),('random', 's4gan', 'image'),('entropy', 'none', 'polygon')
 
 def of_methods(df): # Series of bool
@@ -89,7 +89,7 @@ def pictured(
     longest = one.sort_values('n', ascending=False)
     return longest.drop_duplicates(['study', 'strategy', 'ssl', 'level'])
 
-# %% ../../nbs/08_judge/17_results.ipynb #177070ed
+# %% ../../nbs/08_judge/17_results.ipynb #e20d3835
 def kept(
     root:Path, # Folder of run folders; the setting `runs_root` where it is `None`
     run:str, # Name of a run folder
@@ -102,7 +102,7 @@ def kept(
             with np.load(path) as z: return dict(z)
     return {}
 
-# %% ../../nbs/08_judge/17_results.ipynb #078814fa
+# %% ../../nbs/08_judge/17_results.ipynb #a3087ea3
 def small_tables(root): # Dict of name to DataFrame
     "The tables of the finished runs, without what no report shows"
     tables = dict(zip(('cycles', 'picks'), load_runs(root)))
@@ -121,7 +121,7 @@ def small_arrays(path): # Dict of arrays
         names = [k for k in z if not (is_test and k.startswith('entropy'))]
         return {k: z[k].round(2) for k in names}
 
-# %% ../../nbs/08_judge/17_results.ipynb #69708f0d
+# %% ../../nbs/08_judge/17_results.ipynb #b73ea87f
 def save_tables(root, out):
     "Write the finished runs below `root` as the tables that `results` and `noted` fall back on"
     root,out,tables = Path(root),Path(out),small_tables(root)

@@ -74,7 +74,7 @@ def source_of(svg, png): # Address that holds the picture
     if png and not drawn: return f'data:image/png;base64,{png}'
     return f'data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}'
 
-# %% ../../nbs/08_judge/19_sections.ipynb #574b28dc
+# %% ../../nbs/08_judge/19_sections.ipynb #1b7f2024
 def figure(out, files, heading): # Name, and HTML
     "A picture among the outputs"
     data,meta = out['data'],out.get('metadata', {})
@@ -87,7 +87,7 @@ def figure(out, files, heading): # Name, and HTML
     image = f'<img alt="{html.escape(alt)}" {size} src="{source_of(svg, png)}">'
     return name,f'<figure id="{name}">{image}</figure>'
 
-# %% ../../nbs/08_judge/19_sections.ipynb #73be83a4
+# %% ../../nbs/08_judge/19_sections.ipynb #4c7431f4
 def as_output(page): return dict(output_type='display_data', data={'text/html': page}, metadata={})
 
 def notes_of(text, said:set): # HTML, empty where there is nothing new
@@ -102,7 +102,7 @@ def notes_of(text, said:set): # HTML, empty where there is nothing new
 def has_picture(out):
     return any(k in out.get('data', {}) for k in ('image/png', 'image/svg+xml'))
 
-# %% ../../nbs/08_judge/19_sections.ipynb #2c3be664
+# %% ../../nbs/08_judge/19_sections.ipynb #c3388bbe
 def add_table(out, files, heading):
     "Keep the numbers of an output, under the name of the figure above them"
     table = out.get('data', {}).get('text/csv')
@@ -125,7 +125,7 @@ def outputs_of(cell, files, heading, said, figures): # Yields outputs as nbconve
             add_table(out, files, heading)
             yield out
 
-# %% ../../nbs/08_judge/19_sections.ipynb #fe16f783
+# %% ../../nbs/08_judge/19_sections.ipynb #354a0005
 def with_anchors(page, top): # Page, and list of level, anchor, text
     "Headings a level down, with an anchor each; the first is that of the section"
     heads = []
@@ -136,7 +136,7 @@ def with_anchors(page, top): # Page, and list of level, anchor, text
         return f'<h{level} id="{anchor}">{text}</h{level}>'
     return re.sub(r'<h([1-4])[^>]*>(.*?)</h\1>', anchored, page, flags=re.S),heads
 
-# %% ../../nbs/08_judge/19_sections.ipynb #de2d4eb0
+# %% ../../nbs/08_judge/19_sections.ipynb #77823f40
 def links_to(figures): # HTML
     "Links to figures, by name where they have one from the paper and by number else"
     links = []
@@ -153,7 +153,7 @@ def entry(top, title, heads, figures): # HTML
         if level==3: rows.append(f'<li><a href="#{anchor}">{text}</a> {links_to(mine)}</li>')
     return f'<li><a href="#{top}">{title}</a><ul>{"".join(rows)}</ul></li>'
 
-# %% ../../nbs/08_judge/19_sections.ipynb #7f2927d3
+# %% ../../nbs/08_judge/19_sections.ipynb #e672431d
 def shown_cells(nb, name, files, said): # The figures of the notebook
     "Replace the outputs of a notebook by those of the page, and drop cells that show nothing"
     import nbformat
@@ -167,7 +167,7 @@ def shown_cells(nb, name, files, said): # The figures of the notebook
     nb.cells = [c for c in nb.cells if c.cell_type=='markdown' or c.get('outputs')]
     return figures
 
-# %% ../../nbs/08_judge/19_sections.ipynb #b531df35
+# %% ../../nbs/08_judge/19_sections.ipynb #779b224c
 def section(
     name, # Of the notebook
     nb, # As executed
@@ -182,7 +182,7 @@ def section(
     title = heads[0][2] if heads else name
     return f'<section>{page}</section>',entry(top_of(name), title, heads[1:], figures)
 
-# %% ../../nbs/08_judge/19_sections.ipynb #e0631acc
+# %% ../../nbs/08_judge/19_sections.ipynb #b11708de
 def failed_section(name, why): # HTML of the section, and of its entry in the contents
     "The section of a notebook that failed"
     found = re.search(r'"# ([^"\\]+)', notebook(name).read_text('utf-8'))

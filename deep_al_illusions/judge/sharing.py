@@ -33,7 +33,7 @@ def check_out(path:Path): # The path
         raise InputError(f'{path} cannot be written: {e.strerror}; name another file') from None
     return path
 
-# %% ../../nbs/08_judge/18_sharing.ipynb #b26cb661
+# %% ../../nbs/08_judge/18_sharing.ipynb #aff44bcb
 def save_table(
     root:Path, # Folder of run folders
     out:Path, # A .parquet or .csv file
@@ -47,7 +47,7 @@ def save_table(
         if kind=='.parquet': df.to_parquet(p, index=False)
         else: df.to_csv(p, index=False)
 
-# %% ../../nbs/08_judge/18_sharing.ipynb #01ccf383
+# %% ../../nbs/08_judge/18_sharing.ipynb #2302de99
 def first_set_row(settings, data, ids): # Dict
     "A first set: what it depends on, its checksum, and its ids"
     known = {k: settings[k] for k in ('task', 'scale', 'budget', 'initial', 'trial')}
@@ -59,7 +59,7 @@ def as_first_sets(rows):
     columns = 'task data scale budget initial trial checksum ids'.split()
     return pd.DataFrame(rows, columns=columns).drop_duplicates(ignore_index=True)
 
-# %% ../../nbs/08_judge/18_sharing.ipynb #5d76f7a0
+# %% ../../nbs/08_judge/18_sharing.ipynb #22c791e4
 def first_sets(specs): # DataFrame: task, data (fingerprint), scale, budget, initial, trial, checksum, ids
     "The first sets that these `Spec`s start from"
     rows,loaded,task = [],None,None
@@ -71,7 +71,7 @@ def first_sets(specs): # DataFrame: task, data (fingerprint), scale, budget, ini
         rows.append(first_set_row(vars(s), mine.digest, ids))
     return as_first_sets(rows)
 
-# %% ../../nbs/08_judge/18_sharing.ipynb #2c9b7069
+# %% ../../nbs/08_judge/18_sharing.ipynb #9a3f3f12
 def bought_first(root): # DataFrame like that of `first_sets`
     "The first sets of the finished runs below `root`"
     cycles,picks = load_runs(root)
@@ -80,7 +80,7 @@ def bought_first(root): # DataFrame like that of `first_sets`
         rows.append(first_set_row(runs.loc[run], d.data.iloc[0], d.ids.tolist()))
     return as_first_sets(rows)
 
-# %% ../../nbs/08_judge/18_sharing.ipynb #e20732f3
+# %% ../../nbs/08_judge/18_sharing.ipynb #27e49a11
 origin_columns = 'version commit python threads machine packages runs'.split()
 
 def origin_of(folder, written): # Dict

@@ -6,10 +6,11 @@
 __all__ = ['escaped', 'headed', 'over_all', 'panel', 'draw_difference', 'forest', 'means_of', 'folded', 'one_decimal', 'as_html',
            'by_study', 'table', 'title_of', 'parts_of', 'in_words', 'show']
 
-# %% ../../nbs/08_judge/10_show.ipynb #f74043df
+# %% ../../nbs/08_judge/10_show.ipynb #f1129ded
 import textwrap
 
 import matplotlib.pyplot as plt,numpy as np,pandas as pd
+from IPython.display import display
 
 from .ways import complete,kind_in,legend_name,line_columns
 from .pairs import summary
@@ -75,7 +76,7 @@ def means_of(df): # DataFrame, a row a line and budget
     names = [legend_name(*o, kind) for o in lines]
     return means.assign(line=names, runs=[runs.get(o, '') for o in lines])
 
-# %% ../../nbs/08_judge/10_show.ipynb #4a2d5cb8
+# %% ../../nbs/08_judge/10_show.ipynb #d3e46cb4
 def folded(
     name, # Of the figure
     numbers, # DataFrame or `None`
@@ -93,7 +94,7 @@ def folded(
     figure = name if name.startswith('Figure') else 'this'
     return f'<details><summary>{what} behind {figure}</summary>{table}{runs_said}</details>'
 
-# %% ../../nbs/08_judge/10_show.ipynb #bf958a0f
+# %% ../../nbs/08_judge/10_show.ipynb #a920712a
 def one_decimal(x): return '' if x!=x else f'{x:.1f}'
 
 def as_html(df):
@@ -106,7 +107,7 @@ def by_study(df): # HTML
         for title,d in df.groupby('study', sort=False)]
     return ''.join(parts)
 
-# %% ../../nbs/08_judge/10_show.ipynb #39ad9f10
+# %% ../../nbs/08_judge/10_show.ipynb #75f8101a
 def table(name:str, numbers:pd.DataFrame=None, runs=(), html:str=None):
     "Show numbers, folded away or as this HTML, and carry them as CSV under that name"
     if numbers is None and not runs: return
@@ -116,7 +117,7 @@ def table(name:str, numbers:pd.DataFrame=None, runs=(), html:str=None):
         data['text/csv'] = numbers.to_csv(index=False, lineterminator='\n')
     display(data, metadata=dict(figure=name), raw=True)
 
-# %% ../../nbs/08_judge/10_show.ipynb #1a55e2e1
+# %% ../../nbs/08_judge/10_show.ipynb #bb5ecbd7
 def title_of(ax):
     "The title above a figure, or of its first axes"
     above = ax.figure._suptitle
@@ -128,7 +129,7 @@ def parts_of(axs): # Texts
     for ax in axs.flat: said += [ax.get_title() or ax.get_title(loc='left'), ax.get_ylabel()]
     return [*dict.fromkeys(o for o in said if o)]
 
-# %% ../../nbs/08_judge/10_show.ipynb #1f3e8110
+# %% ../../nbs/08_judge/10_show.ipynb #ddb3c05a
 def in_words(
     ax, # Axes, or an array of them
     name:str, # What the figure is called
@@ -145,7 +146,7 @@ def in_words(
     if lines: said += f': {lines}'
     return ' '.join(said.replace(r'\$', '$').split())
 
-# %% ../../nbs/08_judge/10_show.ipynb #8c78f73e
+# %% ../../nbs/08_judge/10_show.ipynb #41e51348
 def show(
     ax, # Axes, or an array of them
     name:str, # What the figure is called, such as Figure 2

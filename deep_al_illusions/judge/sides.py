@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['paper_strategies', 'parts_of', 'strategies_of', 'spelt_out', 'pairs_of', 'line_in_words', 'in_words', 'rows_named',
-           'last_budget', 'signed_rows', 'at_both_ends', 'within_trials', 'budgets_of', 'runs_behind', 'number_of',
-           'is_same_training', 'samples']
+           'last_budget', 'signed_rows', 'at_both_ends', 'within_trials', 'budgets_of', 'runs_behind',
+           'is_same_training', 'differences_of', 'samples']
 
 # %% ../../nbs/08_judge/14_sides.ipynb #2b97a37f
 import pandas as pd
@@ -92,7 +92,7 @@ def within_trials(parts): # Series by units and trial, in points
     first = pd.concat([o['first'] for _,o in by_trial], axis=1).reindex(scores.index)
     return scores[first.nunique(axis=1)<2].sum(axis=1)
 
-# %% ../../nbs/08_judge/14_sides.ipynb #4621038c
+# %% ../../nbs/08_judge/14_sides.ipynb #1a7fc264
 def budgets_of(diffs, at): # List of units
     "The budgets at which a claim compares"
     d = diffs.index.to_frame(index=False)
@@ -103,13 +103,15 @@ def runs_behind(parts, units, trials): # Names
     rows = [o[(o.units==units)&o.trial.isin(trials)] for _,o in parts]
     return sorted({run for o in rows for run in o.run})
 
-def number_of(side): return 0 if ':' in side else float(side) # What is taken off for a side that is no line
-
 def is_same_training(x, units, all_units):
     "Is this the first of several budgets, where no trial differs?"
     return len(all_units)>1 and units==min(all_units) and abs(x).max()<=1e-9
 
-# %% ../../nbs/08_judge/14_sides.ipynb #96ea32a5
+# %% ../../nbs/08_judge/14_sides.ipynb #42dd7101
+def differences_of(parts, right): # Series by units and trial, in points
+    "Left less right, which may be a number"
+    return within_trials(parts)-(0 if ':' in right else float(right))
+
 def samples(
     d:pd.DataFrame, # As from `tidy`, of one study, with `way` in the paper's sense
     pair, # Two tuples of lines, as from `pairs_of`
@@ -118,9 +120,9 @@ def samples(
     "The differences of a comparison within trials"
     parts = signed_rows(d, pair)
     if not all(len(o) for _,o in parts): return []
-    words = {n: budget_at(d, n) for n in d.units.unique()}
     if at=='first-last': parts,words = at_both_ends(d, parts)
-    diffs = within_trials(parts)-number_of(pair[1][0])
+    else: words = {n: budget_at(d, n) for n in d.units.unique()}
+    diffs = differences_of(parts, pair[1][0])
     if not len(diffs): return []
     units = budgets_of(diffs, at)
     xs = {n: diffs.xs(n, level='units') for n in units}

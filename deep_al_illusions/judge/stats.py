@@ -127,7 +127,7 @@ def stacked(pairs): # With `start` (the line's first budget?) and `row`
     both['row'] = both.groupby([*line_in_study, both.units=='area', 'units']).ngroup()
     return both
 
-# %% ../../nbs/08_judge/04_stats.ipynb #a7e34d6f
+# %% ../../nbs/08_judge/04_stats.ipynb #314dae49
 def compare(
     df:pd.DataFrame, # Trainings of any number of studies: strategy, trial, units, score; more columns tell more lines apart
     baseline='random',

@@ -59,7 +59,7 @@ in_title = 'task scale initial per_cycle'.split()
 in_legend = [*line_columns, 'candidates']
 varied = 'trial budget cycles'.split()
 
-# %% ../../nbs/08_judge/07_studies.ipynb #f076746c
+# %% ../../nbs/08_judge/07_studies.ipynb #fe8a5f23
 def usual_settings(row):
     "The settings that the tables give to the task, scale, budget and way of training of a run"
     given = {k: row[k] for k in ('task', *way_columns[:2], 'level', 'scale', 'budget', 'device')}
@@ -81,7 +81,7 @@ def unusual(
     names = [k for k in usual if k in row and k not in free]
     return {k: row[k] for k in names if departs(k, row[k], usual[k])}
 
-# %% ../../nbs/08_judge/07_studies.ipynb #97a687ae
+# %% ../../nbs/08_judge/07_studies.ipynb #98ffc838
 def segmentation_of(df): return complete(df[df.task.map(kind_of)=='segmentation'])
 
 def families(
@@ -95,7 +95,7 @@ def families(
     family = runs.apply(lambda row: str([*row[same], unusual(row, free)]), axis=1)
     for _,d in df.groupby(df.run.map(family), sort=False): yield d
 
-# %% ../../nbs/08_judge/07_studies.ipynb #dd83a5c1
+# %% ../../nbs/08_judge/07_studies.ipynb #736edbeb
 def data_name(row): # Text
     "The task, and the paper's data set that it stands for"
     real = {v: k for k,v in stand_in[row.scale].items()}.get(row.task)
@@ -113,7 +113,7 @@ def budget_of(row, purchases): # Text
     if not pixels: return f'{said} labels'
     return f'{said} of the clicks' if row.initial<=1 else f'{said} clicks'
 
-# %% ../../nbs/08_judge/07_studies.ipynb #dc4520d7
+# %% ../../nbs/08_judge/07_studies.ipynb #b954cbbf
 def as_text(value): return f'{value:g}' if isinstance(value, float) else str(value)
 
 def departures(row): # Texts
@@ -133,7 +133,7 @@ def study_title(df:pd.DataFrame): # Text
     spent = budget_of(row, df.cycle.max())
     return ', '.join([data_name(row), f'{row.scale} scale', spent, *departures(row)])
 
-# %% ../../nbs/08_judge/07_studies.ipynb #964f0897
+# %% ../../nbs/08_judge/07_studies.ipynb #bcda3630
 def budget_at(df, units): # Text
     "The budget after which a line has these `units`"
     if kind_in(df)=='classification': return f'{units} labels'

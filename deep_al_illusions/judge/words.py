@@ -27,7 +27,7 @@ def against_random(df, units): # Dict of (strategy, level) to a row of `paired`
         if units in leads.index: found[strategy,level] = leads.loc[units]
     return found
 
-# %% ../../nbs/08_judge/09_words.ipynb #864ba2df
+# %% ../../nbs/08_judge/09_words.ipynb #f2224806
 def spread(
     df:pd.DataFrame, # Trainings of one study, from `panels`
     way:str, # bare, raw, ssl
@@ -45,7 +45,7 @@ def spread(
     means = [lead['mean'] for lead in leads.values()]
     return max(means),min(means),f'{words}, against Random at {budget_at(df, units)}: {told}.'
 
-# %% ../../nbs/08_judge/09_words.ipynb #db5b325f
+# %% ../../nbs/08_judge/09_words.ipynb #5a9c6640
 def first_against_last(df): # Text
     "SSL-Random at its first budget, and the best strategy without it at the last"
     first,raw = df.units.min(),df[df.way=='raw']
@@ -64,7 +64,7 @@ def gain_of_random(df): # Text, empty where no trial has both
         for k,who in ((0, ' to Random'), (-1, ''))]
     return f' Semi-supervised training is worth {" and ".join(ends)}.'
 
-# %% ../../nbs/08_judge/09_words.ipynb #9ee56a15
+# %% ../../nbs/08_judge/09_words.ipynb #1959538e
 def worth_of_ssl(
     df:pd.DataFrame, # Trainings of one study, from `panels` with raw and ssl
 ): # Sentences
