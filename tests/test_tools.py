@@ -95,6 +95,8 @@ def test_links(site):
     assert links('`03_files`', 'index')=='`03_files`' and links('`03_files`', '02_b/pool')=='[`03_files`](files.html)'
     assert links('`01_a/03_files`', '02_b/pool')=='[`01_a/03_files`](../01_a/files.html)'
     assert links('[x](datasets.md#your-own) [y](docs/scale.md)', 'contributing')=='[x](datasets.html#your-own) [y](scale.html)'
+    assert links('`docs/scale.md` `01_a` `b.pool.Pool` `b.nothing`', '02_b/pool')==(
+        '[`docs/scale.md`](../scale.html) [`01_a`](../01_a/index.html) [`b.pool.Pool`](pool.html#pool) `b.nothing`')
     assert links('```\n`04_pool`\n```', 'index')=='```\n`04_pool`\n```'
 
 def test_code_is_folded_behind_its_signature(site):
