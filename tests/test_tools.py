@@ -106,6 +106,11 @@ def test_code_is_folded_behind_its_signature(site):
     words = [site.tidy(c, None, 'p')['metadata'].get('mystnb', {}).get('code_prompt_show') for c in cells if c['id']!='show_doc(f)']
     assert words==['imports', 'source', None]
 
+def test_signatures_can_be_jumped_to(site):
+    said = '---\n\n### Pool.buy\n\n```python\ndef buy(spec:deep_al_illusions.study.spec.Spec, x:torch.Tensor):\n```\n\n*Buys*'
+    text = site.signature([dict(data={'text/markdown': [said]})])
+    assert text=='<span id="pool.buy"></span>\n\n### Pool.buy\n\n```python\ndef buy(spec:Spec, x:torch.Tensor):\n```\n\n*Buys*'
+
 def test_links_to_nowhere_are_found(site, tmp_path):
     (tmp_path/'a.html').write_text('<a href="b.html#x"> <a href="b.html#y"> <a href="c.html"> <a href="#z"> <a href="https://x.org/#q">')
     (tmp_path/'b.html').write_text('<p id="x">')

@@ -12,7 +12,8 @@ import yaml
 from fastcore.parallel import parallel
 from nbdev import serve_drv
 from nbdev.doclinks import NbdevLookup
-from nbdev.processors import FilterDefaults,rm_export
+
+from exported import KeepExported
 
 root = Path(__file__).resolve().parent.parent
 nbs = root/'nbs'
@@ -44,17 +45,6 @@ def check_pages(paths):
     if twice: sys.exit(f'more than one notebook would become {", ".join(twice)}; rename one')
 
 # nbdev's processing
-
-def keep_exported(cell):
-    "In place of nbdev's `rm_export`: what is exported is kept, to be folded under its signature"
-    if cell.cell_type!='code': return
-    words = set(cell.directives_ or {})
-    if 'hide' in words or 'default_exp' in words: del cell['source']
-    elif words & {'export', 'exporti', 'exports'}: cell.metadata['exported'] = True
-
-class KeepExported(FilterDefaults):
-    def base_procs(self):
-        return [keep_exported if o is rm_export else o for o in super().base_procs()]
 
 def process(paths, to):
     "Notebooks with signatures and links, as nbdev makes them, in the folder `to`"
@@ -143,7 +133,7 @@ def front_matter(text):
 def signature(outputs):
     "What `show_doc` says, under a heading that can be jumped to"
     text = ''.join(''.join(o.get('data', {}).get('text/markdown', '')) for o in outputs)
-    text = text.replace('__main__.', '')
+    text = re.sub(r'__main__\.|\bdeep_al_illusions(\.\w+){2}\.(?=\w)', '', text) # `Spec` is known well enough
     text = re.sub(r'^---\n|\[source\]\([^)]*\)\{[^}]*\}\n*', '', text).strip()
     return re.sub(r'^(#+ (\S+))$', lambda m: f'<span id="{m[2].lower()}"></span>\n\n{m[1]}', text, count=1, flags=re.M)
 
