@@ -95,6 +95,8 @@ def test_links(site):
     assert links('`03_files`', 'index')=='`03_files`' and links('`03_files`', '02_b/pool')=='[`03_files`](files.html)'
     assert links('`01_a/03_files`', '02_b/pool')=='[`01_a/03_files`](../01_a/files.html)'
     assert links('[x](datasets.md#your-own) [y](docs/scale.md)', 'contributing')=='[x](datasets.html#your-own) [y](scale.html)'
+    assert links('`docs/scale.md` `01_a` `b.pool.Pool` `b.nothing`', '02_b/pool')==(
+        '[`docs/scale.md`](../scale.html) [`01_a`](../01_a/index.html) [`b.pool.Pool`](pool.html#pool) `b.nothing`')
     assert links('```\n`04_pool`\n```', 'index')=='```\n`04_pool`\n```'
 
 def test_code_is_folded_behind_its_signature(site):
@@ -103,6 +105,11 @@ def test_code_is_folded_behind_its_signature(site):
     assert [c['id'] for c in site.signatures_first(cells)]==['import a', 'show_doc(f)', 'def f(): 0', 'f()']
     words = [site.tidy(c, None, 'p')['metadata'].get('mystnb', {}).get('code_prompt_show') for c in cells if c['id']!='show_doc(f)']
     assert words==['imports', 'source', None]
+
+def test_signatures_can_be_jumped_to(site):
+    said = '---\n\n### Pool.buy\n\n```python\ndef buy(spec:deep_al_illusions.study.spec.Spec, x:torch.Tensor):\n```\n\n*Buys*'
+    text = site.signature([dict(data={'text/markdown': [said]})])
+    assert text=='<span id="pool.buy"></span>\n\n### Pool.buy\n\n```python\ndef buy(spec:Spec, x:torch.Tensor):\n```\n\n*Buys*'
 
 def test_links_to_nowhere_are_found(site, tmp_path):
     (tmp_path/'a.html').write_text('<a href="b.html#x"> <a href="b.html#y"> <a href="c.html"> <a href="#z"> <a href="https://x.org/#q">')

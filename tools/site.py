@@ -4,7 +4,7 @@
 
 Chapters and what they answer stand in nbs/chapters.yaml. A page is called like nbdev's links to it: `05_loop/03_loop.ipynb`
 is `05_loop/loop`."""
-import ast,json,os,re,shutil,subprocess,sys,tempfile
+import ast,json,os,re,secrets,shutil,subprocess,sys,tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +12,8 @@ import yaml
 from fastcore.parallel import parallel
 from nbdev import serve_drv
 from nbdev.doclinks import NbdevLookup
-from nbdev.processors import FilterDefaults,rm_export
+
+from exported import KeepExported
 
 root = Path(__file__).resolve().parent.parent
 nbs = root/'nbs'
@@ -45,17 +46,6 @@ def check_pages(paths):
 
 # nbdev's processing
 
-def keep_exported(cell):
-    "In place of nbdev's `rm_export`: what is exported is kept, to be folded under its signature"
-    if cell.cell_type!='code': return
-    words = set(cell.directives_ or {})
-    if 'hide' in words or 'default_exp' in words: del cell['source']
-    elif words & {'export', 'exporti', 'exports'}: cell.metadata['exported'] = True
-
-class KeepExported(FilterDefaults):
-    def base_procs(self):
-        return [keep_exported if o is rm_export else o for o in super().base_procs()]
-
 def process(paths, to):
     "Notebooks with signatures and links, as nbdev makes them, in the folder `to`"
     jobs = []
@@ -72,6 +62,7 @@ class Links:
     "Where the links of a page lead, once it is known what pages there are and what can be jumped to"
     def __init__(self, paths, anchors): # `anchors`: page to names, as in the headings of its signatures
         self.anchors = {page: {o.lower() for o in names} for page,names in anchors.items()}
+        self.chapters = {p.parent.name for p in paths if p.parent.name}
         self.by_name = {}
         for p in paths:
             for name in {p.with_suffix('').as_posix(), p.stem}: self.by_name.setdefault(name, []).append(p)
@@ -91,14 +82,24 @@ class Links:
             return f']({relative(m[1]+".html", page)}{anchor})'
         return re.sub(r'\]\(/([\w/]+)\.html(?:#([\w.]+))?\)', link, text)
 
-    def to_notebooks(self, text, page):
-        "The name of a module, or of a notebook; without its chapter where it is in the same one, or the only one"
+    def page(self, name, page):
+        """The page of a name in code: a page of docs/, a chapter, a module, a name in a module, or a notebook, which is
+        named without its chapter where it is in the same one, or the only one; `None` of anything else"""
+        said = re.fullmatch(r'(?:docs/)?(\w+)\.md', name)
+        if said: return said[1].lower()+'.html' if said[1].lower() in pages else None
+        if name in self.chapters: return f'{name}/index.html'
+        module = re.fullmatch(r'(\w+\.\w+)\.(\w+)', name)
+        found = self.by_name.get(module[1] if module else name, [])
+        if len(found)>1: found = [p for p in found if p.parent.as_posix()==os.path.dirname(page)]
+        if not found: return None
+        target = page_of(found[0])
+        return target+'.html'+(self.anchor(target, module[2].lower()) if module else '')
+
+    def to_code(self, text, page):
         def link(m):
-            found = self.by_name.get(m[1], [])
-            near = [p for p in found if p.parent.as_posix()==os.path.dirname(page)]
-            if len(found)>1: found = near
-            return f'[`{m[1]}`]({relative(page_of(found[0])+".html", page)})' if found else m[0]
-        return re.sub(r'(?<!\[)`([\w/]*\d\d[a-z]?_\w+|\w+\.\w+)`', link, text)
+            target = self.page(m[1], page)
+            return f'[`{m[1]}`]({relative(target, page)})' if target else m[0]
+        return re.sub(r'(?<!\[)`([\w/]+(?:\.\w+){0,2})`(?!\])', link, text)
 
     def to_pages(self, text, page):
         link = lambda m: f']({relative(m[1].lower()+".html", page)}{m[2] or ""})'
@@ -107,7 +108,7 @@ class Links:
     def __call__(self, text, page):
         parts = re.split(r'(^```.*?^```)', text, flags=re.M|re.S) # What is fenced stays as it is
         for i in range(0, len(parts), 2):
-            for change in self.to_names,self.to_notebooks,self.to_pages: parts[i] = change(parts[i], page)
+            for change in self.to_names,self.to_code,self.to_pages: parts[i] = change(parts[i], page)
         return ''.join(parts)
 
 # One notebook
@@ -132,7 +133,7 @@ def front_matter(text):
 def signature(outputs):
     "What `show_doc` says, under a heading that can be jumped to"
     text = ''.join(''.join(o.get('data', {}).get('text/markdown', '')) for o in outputs)
-    text = text.replace('__main__.', '')
+    text = re.sub(r'__main__\.|\bdeep_al_illusions(\.\w+){2}\.(?=\w)', '', text) # `Spec` is known well enough
     text = re.sub(r'^---\n|\[source\]\([^)]*\)\{[^}]*\}\n*', '', text).strip()
     return re.sub(r'^(#+ (\S+))$', lambda m: f'<span id="{m[2].lower()}"></span>\n\n{m[1]}', text, count=1, flags=re.M)
 
@@ -203,6 +204,14 @@ def chapter_table(known):
     rows = [f'| [{o["title"]}]({folder}/index.html) | {o["answers"]} |' for folder,o in known.items()]
     return '\n'.join(['## Chapters\n', '| chapter | what it answers |', '| --- | --- |', *rows])
 
+def prose(source): return dict(cell_type='markdown', id=secrets.token_hex(4), metadata={}, source=source)
+
+def with_chapters(cells, known):
+    "The first page with a table of the chapters, before that of the notebooks or else at the end"
+    places = [i for i,c in enumerate(cells) if c['source'].startswith('## The notebooks')]
+    i = places[0] if places else len(cells)
+    return [*cells[:i], prose(chapter_table(known)), *cells[i:]]
+
 def contents(groups, known): # The end of the first page
     named = [f'{o["title"]} <{folder}/index>' for folder,o in known.items()]
     doors = [page_of(p) for p in groups.get('', [])]
@@ -229,8 +238,7 @@ def write_sources(processed, src, paths):
         tidied = [tidy(c, links, page, fold) for c in signatures_first(read(p))]
         cells = [c for c in tidied if c]
         if page=='index':
-            texts = [chapter_table(known), *contents(groups, known)]
-            cells += [dict(cell_type='markdown', id=f'toc{i}', metadata={}, source=o) for i,o in enumerate(texts)]
+            cells = with_chapters(cells, known)+[prose(o) for o in contents(groups, known)]
         write_notebook(src/f'{page}.ipynb', cells)
 
     for folder,chapter in known.items():
