@@ -100,11 +100,11 @@ def is_true(root, specs):
     assert (busy&busy_after)-done_after<=said.get('running', set()), (said, busy, busy_after)
     return said
 
-def wait(f, seconds=60):
+def wait(f, seconds=180):
     end = time.time()+seconds
     while not (o := f()):
         assert time.time()<end, 'waited in vain'
-        time.sleep(.05)
+        time.sleep(.2) # Looking through all processes takes a processor too
     return o
 
 def gone(pid):
@@ -147,7 +147,7 @@ def test_worker_kernel_and_scheduler_are_killed(tmp_path, undisturbed):
     r = subprocess.run([bin/'dal-status', '--runs', root], capture_output=True, text=True)
     assert f'{len(said["waiting"])} waiting' in r.stdout and 'is not at work; the same command goes on' in r.stdout, r.stdout
     p = start(file, root)
-    out,err = p.communicate(timeout=200)
+    out,err = p.communicate(timeout=400)
     assert p.returncode==0 and f'{len(specs)} of {len(specs)} runs finished in {root}' in out, err
     assert numbers(root, specs)==want and [*is_true(root, specs)]==['done'] and not [*root.glob('sweeps/*.json')]
     begin = time.time()
@@ -173,7 +173,7 @@ def test_ctrl_c_and_terminate_stop_it_cleanly(tmp_path, few):
         wait(lambda: len(below(p.pid, 'ipykernel_launcher'))==2)
         left = below(p.pid, '')
         os.killpg(p.pid, sig) if sig==signal.SIGINT else os.kill(p.pid, sig)
-        out,err = p.communicate(timeout=30)
+        out,err = p.communicate(timeout=120)
         lines = [o for o in re.split(r'[\r\n]', err) if o.strip() and 'training' not in o]
         assert p.returncode==1 and lines==['dal-sweep: stopped; the same command goes on where it was'], (p.returncode, err)
         wait(lambda: all(map(gone, left)))
@@ -337,7 +337,7 @@ def test_a_scheduler_elsewhere_with_resources_and_its_death(cluster, tmp_path, f
     wait(lambda: len(below(worker.pid, 'ipykernel_launcher'))==2)
     wait(lambda: 'done' in {*status(root, specs).state})
     scheduler.kill()
-    out,err = p.communicate(timeout=90)
+    out,err = p.communicate(timeout=180)
     assert p.returncode==2 and 'the Dask scheduler is gone' in err and 'Traceback' not in err, err
     wait(lambda: not below(worker.pid, 'ipykernel_launcher'))
     for s in specs: run(s, root, say=lambda o: None)
