@@ -15,8 +15,8 @@ $(BIN)/.ready: pyproject.toml constraints.txt
 	@$(BIN)/python -c "import torch, fastai, nbdev, papermill, deep_al_illusions" && touch $@
 
 report: $(BIN)/.ready
-	$(BIN)/dal-sweep report
-	$(BIN)/dal-report
+	$(BIN)/dal sweep report
+	$(BIN)/dal report
 
 # A folder of its own for the runs that notebooks make, so that tests neither use nor leave anything in runs/
 test: $(BIN)/.ready

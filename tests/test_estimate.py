@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from fastai.callback.core import CancelFitException
 
-from deep_al_illusions.cli import dal_estimate
+from deep_al_illusions.cli import main
 from deep_al_illusions.study.basics import InputError
 from deep_al_illusions.study.spec import run_id,Spec
 from deep_al_illusions.tasks.named import load_task
@@ -164,13 +164,13 @@ def test_mistakes(case, runs, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr('warnings.showwarning', print)
     for k,v in dict(data='task: npz:nowhere.npz', budget='initial: 2000', key='strategi: random').items(): (tmp_path/f'{k}.yaml').write_text(v)
     args,words = mistakes[case]
-    with pytest.raises(SystemExit) as e: dal_estimate(args)
+    with pytest.raises(SystemExit) as e: main(['estimate', *args])
     err = capsys.readouterr().err
     assert e.value.code==2 and words in err and err.strip().count('\n')==0, err
 
 def test_the_command(cli, tmp_path, runs):
     (tmp_path/'grid.yaml').write_text('strategy: [random, ens_varr]\nmembers: 2\ncycles: 1\niterations: 20')
-    done = cli('dal-estimate', tmp_path/'grid.yaml', '--workers', 1, timeout=120)
+    done = cli('dal', 'estimate', tmp_path/'grid.yaml', '--workers', 1, timeout=120)
     assert done.returncode==0, done.stderr
     assert '2 runs, 0 of them finished; 5 trainings are left, 4 when' in done.stdout and 'digits wrn-10-1' in done.stdout
     assert 'measuring' in done.stderr and not [*runs.glob('*/spec.json')] and len(run_id(Spec()))>8

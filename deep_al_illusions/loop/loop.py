@@ -129,7 +129,7 @@ def _same_data(spec, folder):
         try: ok = f()
         except InputError as e:
             raise InputError(f'{folder} is done, but its {what} cannot be checked: {e}; bring it back, or read the '
-                'numbers that are there with dal-report') from None
+                'numbers that are there with dal report') from None
         if not ok:
             raise InputError(f'{what} has changed since {folder} was run; move that folder away, or give '
                 'what is new another name')
