@@ -169,7 +169,7 @@ def _unwritten(name, e):
     if e.filename is None: _to_nowhere(sys.stdout)
     return _told(name, f'{e.filename or "the output"} cannot be written: {e.strerror}')
 
-# %% ../nbs/50b_console.ipynb #fc3e8994
+# %% ../nbs/50b_console.ipynb #e1e247c1
 def carried_out(
     command:click.Command,
     argv:list, # Of text

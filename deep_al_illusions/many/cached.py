@@ -19,7 +19,7 @@ from ..loop.purchase import needs_of
 from ..loop.loop import _threads
 from .workload import trainings_of
 
-# %% ../../nbs/07_many/05c_cached.ipynb #4e92a0a9
+# %% ../../nbs/07_many/05c_cached.ipynb #c6af5046
 def _whole_key(spec, root):
     "The key of the training on everything that comes before a run"
     other = pretraining(spec)
@@ -37,6 +37,7 @@ def _keys(task, spec, root):
             if not t.member: lbl = lbl+[*rows[t.cycle][0]]
             yield t,training_key(task, spec, lbl, t.cycle, t.member, extra)
 
+# %% ../../nbs/07_many/05c_cached.ipynb #8d5e20fe
 def kept_of(spec, root): # Set of `Training`s
     "The trainings of a run that are in the cache"
     task = task_for(spec).at(spec, root)

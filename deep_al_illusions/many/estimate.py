@@ -64,7 +64,8 @@ def _medians(client, address, kinds, root):
     seats = _seats(client, address)
     jobs,rows = _submitted(client, seats, kinds, root),{}
     every = .5 if sys.stderr.isatty() else 20
-    bar = tqdm(as_completed(jobs), 'measuring', len(jobs), leave=False, mininterval=every, file=sys.stderr)
+    bar = tqdm(as_completed(jobs), 'measuring', len(jobs), leave=False,
+        mininterval=every, file=sys.stderr)
     for job in bar:
         failed = job.status=='error' and not isinstance(job.exception(), InputError)
         if failed:
@@ -120,14 +121,16 @@ def disk_line(self:Estimate):
     free = shutil.disk_usage(self.root).free/2**20
     return f'disk    {size_in_words(self.disk)}; {size_in_words(free)} are free in {self.root}'
 
-# %% ../../nbs/07_many/06_estimate.ipynb #0752556a
+# %% ../../nbs/07_many/06_estimate.ipynb #93141515
 def _at_most(paid, costs, runs, workers): # memory and GPU memory of a run in MB, disk in MB
     "The most that a sweep holds at a time"
     entries = sum(costs.kinds[o.kind]['entry'] for o in paid)
-    disk = min(entries, settings().cache_gb*1e9)+costs.run['folder']*runs+workers*costs.most('checkpoint')
+    folders = costs.run['folder']*runs
+    disk = min(entries, settings().cache_gb*1e9)+folders+workers*costs.most('checkpoint')
     memory = costs.most('base')+max(costs.most('peak'), costs.run['peak'])
     return dict(memory=memory, gpu=costs.most('gpu'), disk=disk/2**20)
 
+# %% ../../nbs/07_many/06_estimate.ipynb #e659db8f
 def totals(steps, costs, workers, kept, start): # Dict
     "Attributes of the `Estimate`; `start` seconds go by before the first run and after the last"
     runs = [costs.of_run(o) for o in steps]
@@ -135,12 +138,22 @@ def totals(steps, costs, workers, kept, start): # Dict
     paid = [o for t,o in every.items() if t not in kept]
     wall,work = played(runs, workers, kept)
     kinds = kinds_table(paid, costs)
-    counts = dict(trainings=sum(map(len, steps)), distinct=len(every), cached=len(every)-len(paid))
+    asked,cached = sum(map(len, steps)),len(every)-len(paid)
+    counts = dict(trainings=asked, distinct=len(every), cached=cached)
     chosen = sum(o[3] for _,done in runs for o in done)
     seconds = dict(work_s=work, wall_s=start+wall, train_s=kinds.seconds.sum(), choose_s=chosen)
     return dict(kinds=kinds)|counts|seconds|_at_most(paid, costs, len(steps), workers)
 
-# %% ../../nbs/07_many/06_estimate.ipynb #b3e9104a
+# %% ../../nbs/07_many/06_estimate.ipynb #f61ec723
+def _measured(n, scheduler, kinds, root): # Medians, runs at a time, seconds to start and to stop the workers
+    began = time.perf_counter()
+    with connected(n, scheduler) as client:
+        start = time.perf_counter()-began
+        medians,n = _medians(client, scheduler, kinds, root)
+        began = time.perf_counter()
+    return medians,n,start+time.perf_counter()-began
+
+# %% ../../nbs/07_many/06_estimate.ipynb #2620318b
 def estimate(
     specs:list, # Of `Spec`s
     workers:int=None, # Runs at a time; the setting `workers` where left out
@@ -152,11 +165,6 @@ def estimate(
     todo,kinds = prepare(specs, root),{}
     if not todo: return Estimate(runs=len(specs), finished=len(specs))
     steps = [steps_of(s, root, kinds) for s in todo]
-    began = time.perf_counter()
-    with connected(min(n, len(todo)), scheduler) as client:
-        start = time.perf_counter()-began
-        medians,n = _medians(client, scheduler, kinds, root)
-        began = time.perf_counter()
-    start += time.perf_counter()-began
+    medians,n,start = _measured(min(n, len(todo)), scheduler, kinds, root)
     told = totals(steps, Costs(medians), n, at_hand(todo, root), start)
     return Estimate(runs=len(specs), finished=len(specs)-len(todo), root=root, workers=n, **told)

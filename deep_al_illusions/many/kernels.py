@@ -52,7 +52,8 @@ def _surroundings(env, private): # Dict
     "Environment variables of a kernel whose own files are in the folder `private`"
     res = dict(os.environ)|env
     res.pop('PYTHONSTARTUP', None)
-    strict = [o for o in res.pop('PYTHONWARNINGS', '').split(',') if not o.strip().startswith('error')]
+    asked = res.pop('PYTHONWARNINGS', '').split(',')
+    strict = [o for o in asked if not o.strip().startswith('error')]
     # ipykernel drops the first folder where it is the current one, so one that holds no modules leads
     path = os.pathsep.join([private, _packages_first(res.get('PYTHONPATH', ''))]).rstrip(os.pathsep)
     return res|dict(PYTHONPATH=path, PYTHONSAFEPATH='1', PYTHONWARNINGS=','.join(strict),
@@ -81,7 +82,8 @@ def last_words(path): # Text
     "The line of a kernel's standard error that tells why it ended"
     lines = path.read_text('utf-8', 'replace').splitlines() if path.exists() else []
     lines = [o.strip() for o in lines if o.strip() and 'Debugger warning' not in o]
-    telling = [o for o in lines if re.match(r'(\w|\.)*(Error|Exception|Interrupt)\b|Fatal|terminate', o)]
+    ends = r'(\w|\.)*(Error|Exception|Interrupt)\b|Fatal|terminate'
+    telling = [o for o in lines if re.match(ends, o)]
     return [*lines, *telling][-1] if lines else ''
 
 # %% ../../nbs/07_many/02_kernels.ipynb #cf7a60d7
@@ -152,7 +154,7 @@ def execute_run(
     except Timeout: return busy
     except Exception as e: return reason(e)
 
-# %% ../../nbs/07_many/02_kernels.ipynb #8f4a1728
+# %% ../../nbs/07_many/02_kernels.ipynb #0c04d4b3
 def _tried(spec, folder, env):
     "Execute a run whose folder is this process's; why it failed"
     if finished(folder): return ''
@@ -168,6 +170,7 @@ def _tried(spec, folder, env):
     if why: note_failure(folder, why)
     return why
 
+# %% ../../nbs/07_many/02_kernels.ipynb #f5dd64a9
 def _by_other_code(folder):
     "Why the result of a kernel that had other code does not count; empty for one that had this"
     was = provenance_of(folder)

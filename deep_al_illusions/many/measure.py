@@ -98,19 +98,22 @@ def score_seconds(model, task, spec):
     return whole_time(part, len(task.x_test))
 
 # %% ../../nbs/07_many/05b_measure.ipynb #592d8d7f
+def _purchase_seconds(model, task, pool, spec): # Of a purchase, and of the query in it
+    members = [model]*(networks(spec)-1)
+    took,(*_,note) = timed(lambda: buy_next(model, task, pool, spec, 0, members))
+    return took,note['score_s']
+
 def query_seconds(model, task, pool, spec, twice):
     "Seconds to choose a purchase from the whole pool"
     unl = pool.unl[task.offered(model, pool, spec)]
-    n,members = min(spec.subset or len(unl), len(unl)),[model]*(networks(spec)-1)
+    n = min(spec.subset or len(unl), len(unl))
     mixed = unl[torch.randperm(len(unl), generator=generator(spec, 'estimate'))]
     def images(k): return len(task.image_of[mixed[:k]].unique())
     def part(k):
-        some = replace(spec, subset=k)
-        try: took,(*_,note) = timed(lambda: buy_next(model, task, pool, some, 0, members))
+        try: return _purchase_seconds(model, task, pool, replace(spec, subset=k))
         except InputError:
-            if k<n: return 0.,0.
+            if k<n: return 0.,0. # Too few to buy from
             raise
-        return took,note['score_s']
     size = images if task.kind=='segmentation' else int
     return whole_time(part, n, size)*(1+twice)
 
@@ -178,8 +181,9 @@ def measure(
     with _threads(settings().threads),tempfile.TemporaryDirectory() as d:
         load,task = _loaded(spec)
         base = peak_memory()
-        task,spec = task.at(spec, root).to(spec.device),replace(spec, iterations=max(iterations, 50))
-        return dict(task=load, base=base)|_measured(Trial(task, spec, lbl, Path(d)), queries)
+        longer = replace(spec, iterations=max(iterations, 50))
+        trial = Trial(task.at(spec, root).to(spec.device), longer, lbl, Path(d))
+        return dict(task=load, base=base)|_measured(trial, queries)
 
 # %% ../../nbs/07_many/05b_measure.ipynb #5157831d
 def _measured(trial, queries):

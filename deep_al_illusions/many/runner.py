@@ -95,7 +95,8 @@ def at_work(specs, root): # List of (run, cycle, cycles)
     for s in specs:
         folder = root/run_id(s)
         said = heard(folder)
-        if said and held(folder/'.lock') is not False: found.append((folder.name, said['cycle'], s.cycles))
+        alive = said and held(folder/'.lock') is not False
+        if alive: found.append((folder.name, said['cycle'], s.cycles))
     return found
 
 def now_in_words(

@@ -74,7 +74,8 @@ def status(
     rows = [_row(root/k, n) for k,n in runs.items()]
     df = pd.DataFrame(rows, columns='state run cycle cycles share left why'.split())
     order = ['running', 'failed', 'waiting', 'done']
-    return df.sort_values('state', key=lambda o: o.map(order.index), kind='stable', ignore_index=True)
+    def place(states): return states.map(order.index)
+    return df.sort_values('state', key=place, kind='stable', ignore_index=True)
 
 # %% ../../nbs/07_many/04_status.ipynb #2ae621c9
 def duration(s): # Text
@@ -86,12 +87,14 @@ def duration(s): # Text
 def _table(df): # List of lines
     "Rows of `status` under a heading"
     width = max(map(len, df.run))
-    lines = [f'{"state":9}{"run":{width+2}}{"cycle":>5}{"done":>8}{"left":>8}']
+    heading = f'{"cycle":>5}{"done":>8}{"left":>8}'
+    lines = [f'{"state":9}{"run":{width+2}}{heading}']
     for r in df.itertuples():
         known = r.cycles is not None and r.cycles==r.cycles
         cycle = f'{r.cycle}/{int(r.cycles) if known else "?"}'
         how_far = f'{cycle:>5}{100*r.share:6.0f} %{duration(r.left):>8}'
-        lines.append(f'{r.state:9}{r.run:{width+2}}{how_far}  {r.why}'.rstrip())
+        line = f'{r.state:9}{r.run:{width+2}}{how_far}  {r.why}'
+        lines.append(line.rstrip())
     return lines
 
 # %% ../../nbs/07_many/04_status.ipynb #09c3188c
@@ -107,13 +110,17 @@ def _at_work(open_plans):
         else: yield f'{title} was started {since} and is not at work; the same command goes on'
     if not open_plans: yield 'no sweep is at work here'
 
+def _counts(df):
+    n = df.state.value_counts()
+    return ', '.join(f'{n.get(o, 0)} {o}' for o in ('done', 'running', 'failed', 'waiting'))
+
 def _of_other_code(df):
     "Yield a line for each other code that has finished runs"
     whys = Counter(df.why[df.state=='done'])
     whys.pop('', None)
     for why,n in whys.items(): yield f'{n} of those done: {why}'
 
-# %% ../../nbs/07_many/04_status.ipynb #c2f440d1
+# %% ../../nbs/07_many/04_status.ipynb #366864d1
 def overview(
     root:Path, # Folder of run folders
     specs=None, # As `status` takes it
@@ -124,9 +131,7 @@ def overview(
     if not len(df): return f'no runs in {root}; start some with dal sweep'
     done = {*df.run[df.state=='done']}
     open_plans = [o for o in plans(root) if not {*o['runs']}<=done]
-    n = df.state.value_counts()
-    told = ', '.join(f'{n.get(o, 0)} {o}' for o in ('done', 'running', 'failed', 'waiting'))
-    lines,listed = [f'{len(df)} runs in {root}: {told}'],df
+    lines,listed = [f'{len(df)} runs in {root}: {_counts(df)}'],df
     if not every:
         listed = df[df.state!='done']
         lines += _of_other_code(df)

@@ -30,7 +30,7 @@ def no_scripts():
         if before is None: os.environ.pop('PYTHONSAFEPATH', None)
         else: os.environ['PYTHONSAFEPATH'] = before
 
-# %% ../../nbs/07_many/02c_workers.ipynb #e0e69699
+# %% ../../nbs/07_many/02c_workers.ipynb #62440c15
 @contextmanager
 def _elsewhere(address):
     "A client of a scheduler that runs already"
@@ -43,6 +43,7 @@ def _elsewhere(address):
             'start one with `dask scheduler`, or leave --scheduler out') from None
     with client: yield client
 
+# %% ../../nbs/07_many/02c_workers.ipynb #12c81915
 @contextmanager
 def connected(
     workers:int, # Processes, where there is no scheduler yet

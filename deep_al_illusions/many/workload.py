@@ -92,11 +92,18 @@ def _sizes(spec, root, whole=False): # Tuple of `Size`s
         res.append(Size(tuple(pool.lbl), batches.bs, batches.n_iter, pool.n-len(pool)))
     return res
 
-# %% ../../nbs/07_many/05_workload.ipynb #988206a0
+# %% ../../nbs/07_many/05_workload.ipynb #a1fbc856
+def _kind_of(training, size):
+    return tuple(o for o in training.how if o[0]!='trial'),size.bs
+
+def _item(spec, size): # As `measure` takes it
+    return dict(spec=_true(spec), lbl=size.lbl, iterations=size.iterations, queries={})
+
 def _asked(queries, kind, query):
     "Is the query measured already, with a training of the same settings?"
     return any(known[0]==kind[0] and query in item['queries'] for known,item in queries.items())
 
+# %% ../../nbs/07_many/05_workload.ipynb #8bacc22f
 def steps_of(
     spec:Spec, root:Path,
     kinds:dict, # Collects what is to be measured
@@ -106,12 +113,12 @@ def steps_of(
     sizes = _sizes(_true(replace(spec, trial=1, strategy='random', members=5)), root)
     for t in trainings_of(spec):
         first = t.first=='all'
-        trained,size = (before, _sizes(before, root, True)[0]) if first else (spec, sizes[t.cycle])
+        if first: trained,size = before,_sizes(before, root, True)[0]
+        else: trained,size = spec,sizes[t.cycle]
         buys = not first and t.cycle<spec.cycles and t.member==last
         query = choice_of(spec) if buys else None
-        kind = tuple(o for o in t.how if o[0]!='trial'),size.bs
-        item = dict(spec=_true(trained), lbl=size.lbl, iterations=size.iterations, queries={})
-        item = kinds.setdefault(kind, item)
+        kind = _kind_of(t, size)
+        item = kinds.setdefault(kind, _item(trained, size))
         if query and not _asked(kinds, kind, query): item['queries'][query] = _true(spec)
         steps.append(Stint(t, kind, size.iterations, query, size.left))
     return steps
