@@ -79,7 +79,7 @@ def spec_options(): # List of `Option`s
 # %% ../nbs/51_commands.ipynb #df0b823b
 def _run(runs, **settings):
     from deep_al_illusions.study.spec import make_spec
-    from deep_al_illusions.many.presets import one_length
+    from deep_al_illusions.many.grids import one_length
     from deep_al_illusions.loop.loop import run
     root,settings = root_of(runs),given(**settings)
     one_length(settings)
