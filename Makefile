@@ -15,8 +15,8 @@ $(BIN)/.ready: pyproject.toml constraints.txt
 	@$(BIN)/python -c "import torch, fastai, nbdev, papermill, deep_al_illusions" && touch $@
 
 report: $(BIN)/.ready
-	$(BIN)/dal-sweep report
-	$(BIN)/dal-report
+	$(BIN)/dal sweep report
+	$(BIN)/dal report
 
 # What needs no run, within a minute
 check: $(BIN)/.ready

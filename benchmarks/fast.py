@@ -153,7 +153,7 @@ def s4gan(b, **kw):
     b.row('s4gan', both[1]/both[0]>=2, f'{both[0]:.1f} ms', f'{both[1]:.1f} ms', f'{both[1]/both[0]:.2f}')
 
 def grid(b):
-    "Figures 1 to 9 by `dal-estimate`; ImageNet's weights and CIFAR-100 cost what random weights and CIFAR-10 do"
+    "Figures 1 to 9 by `dal estimate`; ImageNet's weights and CIFAR-100 cost what random weights and CIFAR-10 do"
     if not b.gpu: return
     if not b.a.data: return b.rows.update(grid=[whats['grid'], 'not measured: give cifar10.npz', '', '', targets['grid'], 'not measured'])
     from deep_al_illusions.many.estimate import estimate

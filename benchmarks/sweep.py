@@ -1,4 +1,4 @@
-"What a sweep costs besides its trainings, what a second worker gains, and whether dal-estimate is right: python benchmarks/sweep.py [PRESET]"
+"What a sweep costs besides its trainings, what a second worker gains, and whether dal estimate is right: python benchmarks/sweep.py [PRESET]"
 import argparse,os,subprocess,sys,tempfile,time
 from pathlib import Path
 from statistics import median
@@ -14,9 +14,9 @@ parts = 'overhead speedup again estimate'.split()
 quick = dict(iterations=5, cycles=0)
 
 def sweep(grid, root, workers, scale='pocket'):
-    "Seconds of `dal-sweep`, as a command"
+    "Seconds of `dal sweep`, as a command"
     start = time.perf_counter()
-    subprocess.run([Path(sys.executable).parent/'dal-sweep', str(grid), '--scale', scale, '--workers', str(workers), '--runs', str(root)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([Path(sys.executable).parent/'dal', 'sweep', str(grid), '--scale', scale, '--workers', str(workers), '--runs', str(root)], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter()-start
 
 def trained(root):
@@ -33,7 +33,7 @@ def overhead(root, n):
     (root/'one.yaml').write_text(yaml.safe_dump(dict(cycles=0, iterations=1)))
     whole = sweep(root/'one.yaml', root/'command', 1)-trained(root/'command')
     yield 'a run without its training, in a worker',f'{median(secs):.1f} s','under 12 s'
-    yield 'dal-sweep of one such run, from the command line',f'{whole:.1f} s',''
+    yield 'dal sweep of one such run, from the command line',f'{whole:.1f} s',''
 
 def speedup(root, few, again):
     "Twelve runs on one worker and on two, and once more"
@@ -44,12 +44,12 @@ def speedup(root, few, again):
     if again: yield 'the same command when all is finished',f'{sweep(root/"grid.yaml", root/"2", 2):.1f} s','under 10 s'
 
 def right(root, grid, scale, workers):
-    "`dal-estimate` against the clock"
+    "`dal estimate` against the clock"
     start = time.perf_counter()
     guess = estimate(runs_of(grid, scale), workers, root=root/'estimated')
     took = time.perf_counter()-start
     secs = sweep(grid, root/'estimated', workers, scale)
-    yield f'dal-estimate {grid} --scale {scale}: {guess.distinct} trainings, {workers} workers, measured in {took:.0f} s', \
+    yield f'dal estimate {grid} --scale {scale}: {guess.distinct} trainings, {workers} workers, measured in {took:.0f} s', \
         f'{guess.wall_s:.0f} s estimated, {secs:.0f} s by the clock, {guess.wall_s/secs-1:+.0%}','within 30 %'
 
 def main():

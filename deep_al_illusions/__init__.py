@@ -30,13 +30,14 @@ def _begin():
     "What must come before torch is loaded"
     _rest_between_operations()
     command = os.path.basename(getattr(sys, 'argv', [''])[0])
-    if command[:4]=='dal-': os.environ['MPLBACKEND'] = 'agg' # Commands draw in kernels alone
+    ours = command=='dal' or command[:4]=='dal-'
+    if ours: os.environ['MPLBACKEND'] = 'agg' # Commands draw in kernels alone
     for path in _in_the_way():
         name = os.path.splitext(os.path.basename(path))[0]
         what = 'a package that is needed' if name in _packages else 'a module of Python'
         why = (f'{path} stands in front of {name}, {what}, since its folder is in '
             'PYTHONPATH; rename it, or take the folder out of PYTHONPATH')
-        if command[:4]!='dal-': raise ImportError(why)
+        if not ours: raise ImportError(why)
         print(f'{command}: {why}', file=sys.stderr)
         sys.exit(2)
 

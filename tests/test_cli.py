@@ -1,5 +1,6 @@
 "The command line: one clear line and status 2 for every mistake, and nothing written"
 import json,os,shutil,subprocess,sys
+from dataclasses import fields
 from pathlib import Path
 
 import matplotlib, nbformat, numpy as np, pandas as pd, pytest, torch
@@ -14,7 +15,9 @@ from deep_al_illusions.study.spec import Spec
 from deep_al_illusions.tasks.named import load_task
 from deep_al_illusions.loop.loop import run
 from deep_al_illusions.learn.models import build
-from deep_al_illusions.cli import dal_prune,dal_run,dal_status,dal_sweep
+from deep_al_illusions import __version__
+from deep_al_illusions.cli import main
+from deep_al_illusions.many.index import declare,declared
 from deep_al_illusions.judge.results import save_tables
 from deep_al_illusions.judge.sharing import origins
 from deep_al_illusions.judge.report import report_notebooks
@@ -65,13 +68,13 @@ def here(command, args, folder, capsys, monkeypatch):
     "A command called in this process, which is faster than a new one; returns status and standard error"
     monkeypatch.chdir(folder)
     monkeypatch.setattr('warnings.showwarning', print)
-    with pytest.raises(SystemExit) as e: command([str(o) for o in args])
+    with pytest.raises(SystemExit) as e: main([command, *map(str, args)])
     return e.value.code,capsys.readouterr().err
 
 @pytest.mark.parametrize('case', mistakes)
 def test_dal_run(case, runs, tmp_path, capsys, monkeypatch):
     args,words = mistakes[case]
-    code,err = here(dal_run, args, tmp_path, capsys, monkeypatch)
+    code,err = here('run', args, tmp_path, capsys, monkeypatch)
     assert code==2 and words in err and err.strip().count('\n')==0, err
     assert not runs.exists() and not (tmp_path/'data').exists()
 
@@ -98,9 +101,9 @@ seg_mistakes = {
 
 def fails(args, words, runs, tmp_path, capsys, monkeypatch):
     "One line besides notes, status 2, and no run folder"
-    code,err = here(dal_run, args, tmp_path, capsys, monkeypatch)
+    code,err = here('run', args, tmp_path, capsys, monkeypatch)
     lines = [o for o in err.strip().splitlines() if o[:6]!='note: ']
-    assert code==2 and words in err and len(lines)==1 and lines[0][:9]=='dal-run: ', err
+    assert code==2 and words in err and len(lines)==1 and lines[0][:9]=='dal run: ', err
     assert not [*runs.glob('*/spec.json')] and not (tmp_path/'data').exists()
 
 @pytest.mark.parametrize('case', seg_mistakes)
@@ -145,13 +148,13 @@ def test_a_class_that_no_test_image_has_is_noted(drawn, runs, tmp_path, capsys, 
     shutil.copytree(drawn, tmp_path/'d')
     for p in (tmp_path/'d').glob('labels/val/*'): put(p, np.where(np.array(Image.open(p))==2, 0, Image.open(p)))
     args = ['--task', f'masks:{tmp_path}/d/images,{tmp_path}/d/labels', *'--model deeplab-18-4 --iterations 1 --crop 33 --initial .3 --per_cycle .1 --cycles 1'.split()]
-    code,err = here(dal_run, args, tmp_path, capsys, monkeypatch)
+    code,err = here('run', args, tmp_path, capsys, monkeypatch)
     assert not code and 'note: ' in err and 'no test pixel of' in err and '2' in err.partition('no test pixel of')[2]
     assert all(o[:6]=='note: ' for o in err.strip().splitlines()), err
     assert pd.read_csv(next(runs.glob('*/cycles.csv'))).score.between(0, 1).all() and len([*runs.glob('*/DONE')])==1
 
 def test_a_mistake_on_a_real_command_line(cli, runs, tmp_path):
-    r = cli('dal-run', '--task', 'digit', cwd=tmp_path, process=True)
+    r = cli('dal', 'run', '--task', 'digit', cwd=tmp_path, process=True)
     assert r.returncode==2 and "did you mean 'digits'" in r.stderr and r.stderr.strip().count('\n')==0, r.stderr
     assert not runs.exists()
 
@@ -159,14 +162,14 @@ def test_labels_out_of_range_and_corrupt_archive(cli, runs, tmp_path, arrays):
     np.savez(tmp_path/'a.npz', **arrays|dict(classes=np.array(['x', 'y'])))
     (tmp_path/'b.npz').write_bytes((tmp_path/'a.npz').read_bytes()[:999])
     for f,words in ('a', 'labels out of range'),('b', 'not a readable'):
-        r = cli('dal-run', '--task', f'npz:{f}.npz', cwd=tmp_path)
+        r = cli('dal', 'run', '--task', f'npz:{f}.npz', cwd=tmp_path)
         assert r.returncode==2 and words in r.stderr and r.stderr.strip().count('\n')==0, r.stderr
     assert not runs.exists()
 
 def test_a_runs_folder_beneath_a_file(cli, tmp_path):
     (tmp_path/'file').write_text('')
-    for cmd,args in ('dal-run', []),('dal-sweep', ['strategies']):
-        r = cli(cmd, *args, '--runs', tmp_path/'file'/'runs')
+    for cmd,args in ('run', []),('sweep', ['strategies']):
+        r = cli('dal', cmd, *args, '--runs', tmp_path/'file'/'runs')
         assert r.returncode==2 and 'cannot make the run' in r.stderr and r.stderr.strip().count('\n')==0, r.stderr
 
 # chkstyle: ignore-node
@@ -189,18 +192,18 @@ def test_dal_sweep(case, runs, tmp_path, capsys, monkeypatch):
     (tmp_path/'j.yaml').write_text('trial: []')
     (tmp_path/'k.yaml').write_text('scale: [[pocket]]')
     args,words = sweeps[case]
-    code,err = here(dal_sweep, args, tmp_path, capsys, monkeypatch)
+    code,err = here('sweep', args, tmp_path, capsys, monkeypatch)
     assert code==2 and words in err and err.strip().count('\n')==0, err
     assert not runs.exists()
 
 # chkstyle: ignore-node
 watched = {
-    'no folder': (dal_status, ['--runs', 'nowhere'], 'no folder nowhere'),
-    'no grid': (dal_status, ['fig44', '--runs', '.'], 'no preset and no file'),
-    'key': (dal_status, ['g.yaml', '--runs', '.'], "did you mean 'strategy'"),
-    'option': (dal_status, ['--run', '.'], "did you mean '--runs'"),
-    'keep': (dal_prune, ['--keep', '-1'], 'keep must be at least 0'),
-    'keep what': (dal_prune, ['--keep', 'all'], 'invalid float value')}
+    'no folder': ('status', ['--runs', 'nowhere'], 'no folder nowhere'),
+    'no grid': ('status', ['fig44', '--runs', '.'], 'no preset and no file'),
+    'key': ('status', ['g.yaml', '--runs', '.'], "did you mean 'strategy'"),
+    'option': ('status', ['--run', '.'], "did you mean '--runs'"),
+    'keep': ('prune', ['--keep', '-1'], 'keep must be at least 0'),
+    'keep what': ('prune', ['--keep', 'all'], 'invalid float value')}
 
 @pytest.mark.parametrize('case', watched)
 def test_dal_status_and_dal_prune(case, runs, tmp_path, capsys, monkeypatch):
@@ -216,23 +219,23 @@ def test_a_folder_of_another_program_is_left_out(runs, tmp_path, cli):
         write_json(folder/name, {k: v for k,v in was.items() if k!=lacks})
         done = json.loads((folder/'DONE').read_text())
         write_json(folder/'DONE', done|{name: digest((folder/name).read_bytes())})
-        r = cli('dal-report', '--table', tmp_path/'t.csv', '--runs', runs)
+        r = cli('dal', 'report', '--table', tmp_path/'t.csv', '--runs', runs)
         assert r.returncode==0 and f'note: {folder.name} does not say its {lacks}; left out' in r.stderr, r.stderr
         assert len(pd.read_csv(tmp_path/'t.csv'))==1 and origins(runs).runs.str.split().str.len().sum()==(1 if lacks=='versions' else 2)
         write_json(folder/name, was)
         write_json(folder/'DONE', done)
 
 def test_dal_report_of_nothing(cli, tmp_path):
-    r = cli('dal-report', tmp_path/'nowhere')
+    r = cli('dal', 'report', tmp_path/'nowhere')
     assert r.returncode==2 and 'no folder' in r.stderr
-    r = cli('dal-report', tmp_path)
+    r = cli('dal', 'report', tmp_path)
     assert r.returncode==2 and 'no finished runs' in r.stderr
 
 def test_a_report_keeps_studies_apart_and_touches_nothing_else(cli, runs, tmp_path, monkeypatch):
     monkeypatch.setattr('deep_al_illusions.judge.report.report_notebooks', ['67_studies', '68_selection'])
     (tmp_path/'68_selection.ipynb').write_text('mine')
     for s in ('random', 1), ('margin', 1), ('random', 2): run(Spec(strategy=s[0], epochs=s[1], cycles=1), say=lambda o: None)
-    r = cli('dal-report', runs, '--out', tmp_path/'r.html')
+    r = cli('dal', 'report', runs, '--out', tmp_path/'r.html')
     page = (tmp_path/'r.html').read_text()
     assert r.returncode==0 and 'epochs 1.' in page and 'epochs 2.' in page and '(one trial)' in page and 'mean of 2' not in page
     assert (tmp_path/'68_selection.ipynb').read_text()=='mine' and 'src="http' not in page and '<script' not in page
@@ -285,19 +288,75 @@ def test_a_report_of_whatever_segmentation_was_run(case, runs, tmp_path, monkeyp
 def test_the_tables_that_come_with_the_package_make_every_figure(runs, monkeypatch):
     monkeypatch.setattr('warnings.showwarning', print)
     text = shown(None)
-    assert 'come with the package' in text and not [o for o in text.splitlines() if 'Not run yet' in o and 'dal-sweep' not in o]
+    assert 'come with the package' in text and not [o for o in text.splitlines() if 'Not run yet' in o and 'dal', 'sweep' not in o and 'dal sweep' not in o]
 
 def test_a_settings_file_that_is_no_settings_file(cli, tmp_path):
     (tmp_path/'settings.ini').write_text('threads = 1')
-    r = cli('dal-run', cwd=tmp_path)
+    r = cli('dal', 'run', cwd=tmp_path)
     assert r.returncode==2 and 'settings.ini cannot be read' in r.stderr and r.stderr.strip().count('\n')==0
 
 def test_uneven_first_set_says_so(cli, runs):
-    r = cli('dal-run', '--initial', '15', '--cycles', '0', '--epochs', '1')
+    r = cli('dal', 'run', '--initial', '15', '--cycles', '0', '--epochs', '1')
     assert r.returncode==0 and 'note: 15 first labels over 10 classes cannot be equal: 1 to 2' in r.stderr, r.stderr
 
-@pytest.mark.parametrize('cmd', ['dal-run', 'dal-sweep', 'dal-estimate', 'dal-status', 'dal-prune', 'dal-report'])
-def test_help(cli, cmd): assert cmd in cli(cmd, '--help').stdout
+commands = 'run sweep estimate status prune report'.split()
+
+@pytest.mark.parametrize('name', commands)
+def test_help(cli, name): assert f'Usage: dal {name}' in cli('dal', name, '--help').stdout
+
+@pytest.mark.parametrize('name', commands)
+def test_a_command_of_before_says_what_it_is_called_now(cli, name):
+    r = cli(f'dal-{name}', '--help')
+    assert r.returncode==0 and f'Usage: dal {name}' in r.stdout
+    assert r.stderr.splitlines()==[f'note: dal-{name} is called dal {name} now, and is not there after 1.0']
+
+def test_a_command_of_before_does_the_same_work(cli, runs, tmp_path):
+    r = cli('dal', 'run', '--task', 'digit', cwd=tmp_path)
+    said = r.stderr.strip().splitlines()
+    assert r.returncode==2 and len(said)==2 and said[1].startswith("dal run: unknown task 'digit'"), r.stderr
+    r = cli('dal', 'run', '--cycles', '0', '--epochs', '1')
+    assert r.returncode==0 and 'run folder: ' in r.stdout and [*runs.glob('*/DONE')]
+    assert '1 done, 0 running' in cli('dal', 'status').stdout
+
+@pytest.mark.parametrize('args', [[], ['--help'], ['run', '--help'], ['sweep', '--help'], ['status', '--runs', '.'], ['swep']])
+def test_what_only_reads_loads_nothing_heavy(tmp_path, args):
+    code = '''import sys
+from deep_al_illusions.cli import main
+try: main(sys.argv[1:])
+except SystemExit: pass
+heavy = {'torch', 'torchvision', 'fastai', 'matplotlib', 'papermill', 'dask'}
+if 'status' not in sys.argv: heavy |= {'pandas', 'numpy', 'yaml'}
+print('loaded', sorted(heavy&{*sys.modules}))'''
+    r = subprocess.run([sys.executable, '-c', code, *args], cwd=tmp_path, capture_output=True, text=True)
+    assert r.stdout.splitlines()[-1]=='loaded []', (r.stdout, r.stderr)
+
+def test_the_index_of_settings_agrees_with_spec():
+    index = {o['name']: o for o in declared()['settings']}
+    assert declared()==json.loads(json.dumps(declare())), 'run `make readme`, which writes it'
+    assert {*index}=={f.name for f in fields(Spec)}-{'own'}
+    for f in fields(Spec)[:-1]: assert (index[f.name]['type'], index[f.name]['default'])==(f.type.__name__, f.default) and index[f.name]['help']
+
+def test_the_version_says_what_a_report_of_a_defect_needs(cli):
+    said = cli('dal', '--version').stdout
+    assert f'deep_al_illusions {__version__}, commit ' in said and f'torch {torch.__version__.partition("+")[0]}' in said and 'Python 3.' in said
+
+def test_a_command_that_does_not_exist_names_the_closest(cli):
+    r = cli('dal', 'swep')
+    assert r.returncode==2 and r.stderr.startswith("dal: unknown command 'swep'; did you mean 'sweep'") and r.stderr.count('\n')==1, r.stderr
+    assert 'write --version' in cli('dal', '—version').stderr
+
+def test_a_shell_completes_commands_options_and_words(cli):
+    def completed(words, i): return cli('dal', env=dict(_DAL_COMPLETE='bash_complete', COMP_WORDS=words, COMP_CWORD=str(i))).stdout
+    assert 'plain,sweep' in completed('dal sw', 1)
+    assert 'plain,--per-cycle' in completed('dal run --per', 2)
+    assert 'plain,core_set' in completed('dal run --strategy co', 3)
+    assert 'plain,fig15' in completed('dal sweep fig1', 2)
+
+def test_status_counts_what_is_done_and_lists_it_when_asked(cli, runs):
+    folder = run(Spec(cycles=0, epochs=1), say=lambda o: None)
+    said = cli('dal', 'status').stdout
+    assert '1 runs in' in said and '1 done' in said and folder.name not in said
+    assert f'done     {folder.name}' in cli('dal', 'status', '--all').stdout
 
 def test_acquire_is_light():
     code = "import torch,sys,time; t=time.time(); import deep_al_illusions.choose.strategies; print(time.time()-t, *[m for m in ('fastai','torchvision') if m in sys.modules])"
@@ -306,21 +365,21 @@ def test_acquire_is_light():
 
 @pytest.mark.parametrize('closed', ['>&-', '2>&-', '>&- 2>&-'])
 def test_closed_streams_end_nothing(tmp_path, closed):
-    command = Path(sys.executable).parent/'dal-run'
-    r = subprocess.run(f'{command} --runs {tmp_path}/r --cycles 0 --epochs 1 --initial 10 {closed}', shell=True, capture_output=True, text=True)
+    command = Path(sys.executable).parent/'dal'
+    r = subprocess.run(f'{command} run --runs {tmp_path}/r --cycles 0 --epochs 1 --initial 10 {closed}', shell=True, capture_output=True, text=True)
     assert r.returncode==0 and 'Traceback' not in r.stderr and [*tmp_path.glob('r/*/DONE')], r.stderr
 
 @pytest.mark.skipif(not Path('/dev/full').exists(), reason='needs /dev/full')
 def test_an_output_that_cannot_be_written_is_one_line(tmp_path):
-    command = Path(sys.executable).parent/'dal-status'
-    r = subprocess.run(f'{command} --runs {tmp_path} > /dev/full', shell=True, capture_output=True, text=True)
-    assert r.returncode==2 and r.stderr.strip()=='dal-status: the output cannot be written: No space left on device', r.stderr
+    command = Path(sys.executable).parent/'dal'
+    r = subprocess.run(f'{command} status --runs {tmp_path} > /dev/full', shell=True, capture_output=True, text=True)
+    assert r.returncode==2 and r.stderr.strip()=='dal status: the output cannot be written: No space left on device', r.stderr
 
 @pytest.mark.parametrize('name', ['numpy.py', 'yaml.py', 'torch.pyc', 'json/__init__.py', 'random/__init__.py'])
 def test_what_stands_in_the_way_of_a_module_is_named(tmp_path, name):
     (tmp_path/name).parent.mkdir(exist_ok=True)
     (tmp_path/name).write_text('x')
-    r = subprocess.run([Path(sys.executable).parent/'dal-status'], env=os.environ|dict(PYTHONPATH=str(tmp_path)), capture_output=True, text=True)
+    r = subprocess.run([Path(sys.executable).parent/'dal', 'status'], env=os.environ|dict(PYTHONPATH=str(tmp_path)), capture_output=True, text=True)
     lines = r.stderr.strip().splitlines()
     assert r.returncode==2 and len(lines)==1 and f'{tmp_path/name.partition("/")[0]} stands in front of' in lines[0], r.stderr
 

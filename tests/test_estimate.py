@@ -5,12 +5,15 @@ from types import SimpleNamespace
 import pytest
 from fastai.callback.core import CancelFitException
 
-from deep_al_illusions.cli import dal_estimate
+from deep_al_illusions.cli import main
 from deep_al_illusions.study.basics import InputError
 from deep_al_illusions.study.spec import run_id,Spec
 from deep_al_illusions.tasks.named import load_task
 from deep_al_illusions.many.workload import pools,steps_of,trainings_of
-from deep_al_illusions.many.estimate import at_hand,estimate,measure,played,Stopwatch,whole_time
+from deep_al_illusions.many.cached import at_hand,kept_of
+from deep_al_illusions.many.estimate import estimate
+from deep_al_illusions.many.measure import measure,Stopwatch,whole_time
+from deep_al_illusions.many.queue import played
 from deep_al_illusions.loop.loop import run
 from deep_al_illusions.many.presets import combinations,preset
 from deep_al_illusions.many.runner import prepare
@@ -126,14 +129,13 @@ def test_measuring_segmentation(drawn, tmp_path):
     assert measure(**v, root=tmp_path)[steps[0].query]>0
 
 def test_a_stopped_sweep_is_counted_from_where_it_is(tmp_path, monkeypatch):
-    from deep_al_illusions.many.estimate import _kept
     s = Spec(strategy='entropy', cycles=2, **one)
     folder = run(s, tmp_path, **quick)
     for o in tmp_path.glob('*/DONE'): o.unlink()
-    assert _kept(s, tmp_path)=={*trainings_of(s)}
-    assert _kept(Spec(cycles=2, **one), tmp_path)=={trainings_of(s)[0]}
+    assert kept_of(s, tmp_path)=={*trainings_of(s)}
+    assert kept_of(Spec(cycles=2, **one), tmp_path)=={trainings_of(s)[0]}
     (folder/'picks.npz').unlink()
-    assert len(_kept(s, tmp_path))==1 and not _kept(Spec(trial=2, **one), tmp_path)
+    assert len(kept_of(s, tmp_path))==1 and not kept_of(Spec(trial=2, **one), tmp_path)
 
 def test_what_finished_runs_have_trained_is_at_hand(tmp_path):
     run(Spec(strategy='entropy', cycles=1, **one), tmp_path, **quick)
@@ -164,13 +166,13 @@ def test_mistakes(case, runs, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr('warnings.showwarning', print)
     for k,v in dict(data='task: npz:nowhere.npz', budget='initial: 2000', key='strategi: random').items(): (tmp_path/f'{k}.yaml').write_text(v)
     args,words = mistakes[case]
-    with pytest.raises(SystemExit) as e: dal_estimate(args)
+    with pytest.raises(SystemExit) as e: main(['estimate', *args])
     err = capsys.readouterr().err
     assert e.value.code==2 and words in err and err.strip().count('\n')==0, err
 
 def test_the_command(cli, tmp_path, runs):
     (tmp_path/'grid.yaml').write_text('strategy: [random, ens_varr]\nmembers: 2\ncycles: 1\niterations: 20')
-    done = cli('dal-estimate', tmp_path/'grid.yaml', '--workers', 1)
+    done = cli('dal', 'estimate', tmp_path/'grid.yaml', '--workers', 1)
     assert done.returncode==0, done.stderr
     assert '2 runs, 0 of them finished; 5 trainings are left, 4 when' in done.stdout and 'digits wrn-10-1' in done.stdout
     assert 'measuring' in done.stderr and not [*runs.glob('*/spec.json')] and len(run_id(Spec()))>8

@@ -490,7 +490,7 @@ def test_how_many_at_once(monkeypatch):
 def test_a_path_that_does_not_exist_is_named(monkeypatch, cli):
     by('nonsense', monkeypatch)
     with pytest.raises(InputError, match="unknown fast 'nonsense'; known: auto, off, compile"): settings()
-    r = cli('dal-run', '--iterations', 1)
+    r = cli('dal', 'run', '--iterations', 1)
     assert r.returncode and r.stderr.strip().count('\n')==0 and "unknown fast 'nonsense'" in r.stderr
 
 def test_only_what_changes_digits_is_in_the_name(monkeypatch):

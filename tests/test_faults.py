@@ -44,7 +44,7 @@ def few(tmp_path, undisturbed):
 
 def start(file, root, *args, workers=2):
     "A sweep in a session of its own, where Ctrl-C counts even if these tests were started in the background"
-    args = [bin/'dal-sweep', file, '--runs', root, '--workers', str(workers), *map(str, args)]
+    args = [bin/'dal', 'sweep', file, '--runs', root, '--workers', str(workers), *map(str, args)]
     return subprocess.Popen(args, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
@@ -144,7 +144,7 @@ def test_worker_kernel_and_scheduler_are_killed(tmp_path, undisturbed):
     wait(lambda: not {*left}&{*processes()})
     said = is_true(root, specs)
     assert 'running' not in said and 'failed' not in said and said['waiting'] and said['done'], said
-    r = subprocess.run([bin/'dal-status', '--runs', root], capture_output=True, text=True)
+    r = subprocess.run([bin/'dal', 'status', '--all', '--runs', root], capture_output=True, text=True)
     assert f'{len(said["waiting"])} waiting' in r.stdout and 'is not at work; the same command goes on' in r.stdout, r.stdout
     p = start(file, root)
     out,err = p.communicate(timeout=400)
@@ -175,7 +175,7 @@ def test_ctrl_c_and_terminate_stop_it_cleanly(tmp_path, few):
         os.killpg(p.pid, sig) if sig==signal.SIGINT else os.kill(p.pid, sig)
         out,err = p.communicate(timeout=120)
         lines = [o for o in re.split(r'[\r\n]', err) if o.strip() and 'training' not in o]
-        assert p.returncode==1 and lines==['dal-sweep: stopped; the same command goes on where it was'], (p.returncode, err)
+        assert p.returncode==1 and lines==['dal sweep: stopped; the same command goes on where it was'], (p.returncode, err)
         wait(lambda: all(map(gone, left)))
 
 @pytest.fixture
@@ -190,13 +190,13 @@ def small_disk(tmp_path):
 @together
 def test_a_full_disk(small_disk, few, tmp_path, cli):
     specs,file,want = few
-    r = cli('dal-sweep', file, '--runs', small_disk/'r', '--workers', '2')
+    r = cli('dal', 'sweep', file, '--runs', small_disk/'r', '--workers', '2')
     assert r.returncode==1 and 'no space is left on the disk' in r.stderr and 'Traceback' not in r.stderr, r.stderr
     assert not [*small_disk.rglob('.*.pt')] and not [*small_disk.rglob('.*.csv')]
     said = {k: {*d.run} for k,d in status(small_disk/'r', specs).groupby('state')}
     have = [s for s in specs if run_id(s) in said.get('done', ())]
     assert numbers(small_disk/'r', have)=={run_id(s): want[run_id(s)] for s in have} and len(have)<len(specs)
-    r = cli('dal-status', '--runs', small_disk/'r')
+    r = cli('dal', 'status', '--runs', small_disk/'r')
     assert r.returncode==0 and 'waiting' in r.stdout, r.stderr
     subprocess.run(['mount', '-o', 'remount,size=64m', small_disk], check=True)
     for s in specs: run(s, small_disk/'r', say=lambda o: None)
@@ -208,10 +208,10 @@ def test_a_folder_that_cannot_be_written(small_disk, few, cli):
     root = small_disk/'r'
     run(specs[0], root, say=lambda o: None)
     subprocess.run(['mount', '-o', 'remount,ro', small_disk], check=True)
-    for cmd in ('dal-sweep', file),('dal-run', '--strategy', 'margin'):
+    for cmd in ('dal', 'sweep', file),('dal', 'run', '--strategy', 'margin'):
         r = cli(*cmd, '--runs', root)
         assert r.returncode==2 and 'cannot write in' in r.stderr and r.stderr.strip().count('\n')==0, r.stderr
-    r = cli('dal-status', file, '--runs', root)
+    r = cli('dal', 'status', file, '--runs', root)
     assert r.returncode==0 and '1 done' in r.stdout and f'{len(specs)-1} waiting' in r.stdout, r.stderr
 
 @together
@@ -222,7 +222,7 @@ def test_a_run_that_fails_stops_no_other_and_is_told(tmp_path, cli):
     assert [*failed]==[run_id(specs[1])] and 'diverged' in failed[run_id(specs[1])]
     df = status(root, specs)
     assert [*df.state]==['failed', 'done'] and 'diverged' in df.why[0] and 'diverged' in (root/df.run[0]/'run.ipynb').read_text()
-    assert 'diverged' in cli('dal-status', '--runs', root).stdout
+    assert 'diverged' in cli('dal', 'status', '--runs', root).stdout
     assert prepare(specs, root)==[specs[1]] # To be tried again
 
 def test_a_kernel_that_always_dies_is_tried_twice(tmp_path, monkeypatch):
@@ -258,7 +258,7 @@ def test_the_cache_stays_within_its_bound_and_results_do_not_change(tmp_path, mo
     monkeypatch.setenv('DAL_CACHE_GB', str(size/2))
     run(s, tmp_path/'b', say=lambda o: None)
     assert 0<used(tmp_path/'b'/'trainings')<=size/2 and numbers(tmp_path/'a', [s])==numbers(tmp_path/'b', [s])
-    r = cli('dal-prune', '--runs', tmp_path/'a', '--keep', '0')
+    r = cli('dal', 'prune', '--runs', tmp_path/'a', '--keep', '0')
     assert r.returncode==0 and r.stdout.startswith('4 files') and not [*tmp_path.glob('a/trainings/*.pt')], r.stdout+r.stderr
     assert finished(tmp_path/'a'/run_id(s)) and prune(tmp_path/'nowhere', 1)==(0, 0)
 
@@ -289,9 +289,9 @@ def test_watching_disturbs_nobody(tmp_path):
 
 def test_a_plan_of_finished_runs_goes(tmp_path):
     s = Spec(cycles=0, epochs=1)
-    plan = Plan(tmp_path, [s], 'dal-sweep this')
+    plan = Plan(tmp_path, [s], 'dal sweep this')
     plan.end(False)
-    assert 'dal-sweep this was started' in overview(tmp_path)
+    assert 'dal sweep this was started' in overview(tmp_path)
     run(s, tmp_path, say=lambda o: None)
     assert 'no sweep is at work' in overview(tmp_path)
     assert sweep([s], tmp_path)=={} and not [*tmp_path.glob('sweeps/*.json')]
@@ -345,5 +345,5 @@ def test_a_scheduler_elsewhere_with_resources_and_its_death(cluster, tmp_path, f
 
 def test_a_scheduler_that_is_not_there(cli, tmp_path):
     for args,words in (['--scheduler', 'tcp://127.0.0.1:1'], 'no Dask scheduler answers at'),(['--resources', 'GPU=1'], 'give --scheduler too'),(['--resources', 'GPU', '--scheduler', 'x'], 'expected NAME=N'):
-        r = cli('dal-sweep', 'lowest', '--runs', tmp_path/'r', *args)
+        r = cli('dal', 'sweep', 'lowest', '--runs', tmp_path/'r', *args)
         assert r.returncode==2 and words in r.stderr and len([o for o in r.stderr.strip().splitlines()])==1, r.stderr

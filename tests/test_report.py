@@ -10,7 +10,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from skimage.color import rgb2lab
 
-from deep_al_illusions.cli import dal_report
+from deep_al_illusions.cli import main
 from deep_al_illusions.study.spec import Spec
 from deep_al_illusions.study.provenance import notebook,package
 from deep_al_illusions.loop.loop import run
@@ -81,7 +81,7 @@ def test_a_part_that_fails_is_marked(few, tmp_path, monkeypatch, capsys):
     def broken(name, *args, **kw): return real(name, *args, **kw) if name!='68_selection' else 1/0
     monkeypatch.setattr('deep_al_illusions.judge.report.execute', broken)
     monkeypatch.setattr('deep_al_illusions.judge.report.report_notebooks', ['68_selection', '70_provenance'])
-    with pytest.raises(SystemExit) as e: dal_report([str(few), '--out', str(tmp_path/'r.html')])
+    with pytest.raises(SystemExit) as e: main(['report', str(few), '--out', str(tmp_path/'r.html')])
     page,err = (tmp_path/'r.html').read_text(),capsys.readouterr().err
     assert e.value.code==1 and 'failed: 68_selection: ' in err and 'division by zero' in err
     assert 'This part failed: ZeroDivisionError: division by zero' in page and 'Where the numbers come from' in page
@@ -140,18 +140,18 @@ def test_bad_output(case, few, tmp_path, monkeypatch, capsys):
     (tmp_path/'file').write_text('')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr('deep_al_illusions.judge.report.execute', lambda *_: pytest.fail('work began'))
-    with pytest.raises(SystemExit) as e: dal_report(['runs', option, value])
+    with pytest.raises(SystemExit) as e: main(['report', 'runs', option, value])
     err = capsys.readouterr().err
     assert e.value.code==2 and words in err and err.strip().count('\n')==0, err
 
 @pytest.mark.parametrize('kind', ['parquet', 'csv'])
 def test_table(kind, few, tmp_path):
-    with pytest.raises(SystemExit) as e: dal_report([str(few), '--table', str(tmp_path/f't.{kind}')])
+    with pytest.raises(SystemExit) as e: main(['report', str(few), '--table', str(tmp_path/f't.{kind}')])
     df,want = getattr(pd, f'read_{kind}')(tmp_path/f't.{kind}'),load_runs(few)[0]
     assert not e.value.code and [*df]==[*want] and np.allclose(df.score, want.score) and df.run.tolist()==want.run.tolist()
 
 def test_published_first_sets_are_what_runs_use(few, tmp_path):
-    with pytest.raises(SystemExit): dal_report([str(few), '--first-sets', str(tmp_path/'f.csv')])
+    with pytest.raises(SystemExit): main(['report', str(few), '--first-sets', str(tmp_path/'f.csv')])
     df,published = pd.read_csv(tmp_path/'f.csv'),carried('first_sets')
     assert df.trial.tolist()==[1, 2] and [*df]==[*published]
     for r in df.itertuples():

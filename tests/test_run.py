@@ -23,8 +23,8 @@ def result(folder):
     return pd.read_csv(folder/'cycles.csv')[columns[:5]].values.tolist(),picks
 
 def start(spec, root):
-    "`dal-run` in a process of its own, with a checkpoint after every iteration"
-    args = [Path(sys.executable).parent/'dal-run', '--strategy', spec.strategy, '--cycles', str(spec.cycles), '--epochs', str(spec.epochs), '--runs', root]
+    "`dal run` in a process of its own, with a checkpoint after every iteration"
+    args = [Path(sys.executable).parent/'dal', 'run', '--strategy', spec.strategy, '--cycles', str(spec.cycles), '--epochs', str(spec.epochs), '--runs', root]
     return subprocess.Popen(args, env=os.environ|dict(DAL_CHECKPOINT_S='0'), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 def trace(root):
@@ -109,7 +109,7 @@ def test_papermill_and_dal_run_do_the_same_run(tmp_path, cli):
     args = [o for k,v in p.items() for o in ('-p', k, v)]
     r = cli('papermill', notebook('50_run'), tmp_path/'out.ipynb', *args, env=dict(DAL_RUNS_ROOT=str(a)))
     assert r.returncode==0, r.stderr
-    r = cli('dal-run', *[o for k,v in p.items() for o in (f'--{k}', v)], '--runs', b)
+    r = cli('dal', 'run', *[o for k,v in p.items() for o in (f'--{k}', v)], '--runs', b)
     assert r.returncode==0, r.stderr
     name = run_id(Spec(**p))
     assert result(a/name)==result(b/name) and (a/name/'spec.json').read_bytes()==(b/name/'spec.json').read_bytes()

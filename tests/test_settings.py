@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np, pandas as pd, pytest
 
-from deep_al_illusions.cli import dal_prune,dal_report,dal_run
+from deep_al_illusions.cli import main
 from deep_al_illusions.study.basics import digest,InputError
 from deep_al_illusions.study.machine import settings
 from deep_al_illusions.study.files import write_json
@@ -174,24 +174,24 @@ def test_a_file_with_the_name_of_a_preset_is_mentioned(tmp_path, monkeypatch):
 
 # chkstyle: ignore-node
 typed = {
-    'minus sign': (dal_run, ['−−trial', '2'], '−−trial begins with a dash of another kind; write --trial'),
-    'en dash': (dal_run, ['–trial', '2'], 'write --trial'),
-    'em dash': (dal_run, ['—trial=2'], 'write --trial'),
-    'two spellings of one': (dal_run, ['--per-cycle', '20', '--per_cycle', '30'], '--per_cycle is given twice'),
-    'the same value twice': (dal_run, ['--trial', '2', '--trial', '2'], '--trial is given twice'),
-    'empty folder': (dal_run, ['--runs', ''], '--runs is empty'),
-    'folder of a variable': (dal_run, ['--runs', '$NOWHERE_SET/x'], 'names $NOWHERE_SET, which the environment does not set'),
-    'folder elsewhere': (dal_run, ['--runs', 'gs://a/b'], '--runs must be a folder on a disk'),
-    'length twice': (dal_run, ['--epochs', '3', '--iterations', '40'], 'a training has one length'),
-    'folder twice': (dal_report, ['a', '--runs', 'b'], 'the folder is given twice, a and --runs b'),
-    'keep twice': (dal_prune, ['--keep', '1', '--keep', '2'], '--keep is given twice'),
-    'empty folder of a report': (dal_report, [''], '--runs is empty')}
+    'minus sign': ('run', ['−−trial', '2'], '−−trial begins with a dash of another kind; write --trial'),
+    'en dash': ('run', ['–trial', '2'], 'write --trial'),
+    'em dash': ('run', ['—trial=2'], 'write --trial'),
+    'two spellings of one': ('run', ['--per-cycle', '20', '--per_cycle', '30'], '--per_cycle is given twice'),
+    'the same value twice': ('run', ['--trial', '2', '--trial', '2'], '--trial is given twice'),
+    'empty folder': ('run', ['--runs', ''], '--runs is empty'),
+    'folder of a variable': ('run', ['--runs', '$NOWHERE_SET/x'], 'names $NOWHERE_SET, which the environment does not set'),
+    'folder elsewhere': ('run', ['--runs', 'gs://a/b'], '--runs must be a folder on a disk'),
+    'length twice': ('run', ['--epochs', '3', '--iterations', '40'], 'a training has one length'),
+    'folder twice': ('report', ['a', '--runs', 'b'], 'the folder is given twice, a and --runs b'),
+    'keep twice': ('prune', ['--keep', '1', '--keep', '2'], '--keep is given twice'),
+    'empty folder of a report': ('report', [''], '--runs is empty')}
 
 @pytest.mark.parametrize('case', typed)
 def test_arguments_with_two_readings_are_refused_in_one_line(case, runs, capsys, monkeypatch):
     command,args,words = typed[case]
     monkeypatch.setattr('warnings.showwarning', print)
-    with pytest.raises(SystemExit) as e: command(args)
+    with pytest.raises(SystemExit) as e: main([command, *args])
     err = capsys.readouterr().err
     assert e.value.code==2 and words in err and err.strip().count('\n')==0 and not runs.exists(), err
 

@@ -17,11 +17,17 @@ def readme():
     text = re.sub(r'\n{3,}', '\n\n', re.sub(r'[ ]+$', '', text, flags=re.M)).strip()+'\n'
     return {root/'README.md': text.encode()} | {root/k: v for k,v in res['outputs'].items()}
 
-def tracked(): return {p: p.read_bytes() for p in sorted([*root.glob('nbs/**/*.ipynb'), *root.glob('deep_al_illusions/**/*.py')])}
+index = root/'deep_al_illusions/declared.json'
+write_index = 'from deep_al_illusions.many.index import write_index; write_index()'
+
+def tracked():
+    paths = sorted([*root.glob('nbs/**/*.ipynb'), *root.glob('deep_al_illusions/**/*.py'), index])
+    return {p: p.read_bytes() for p in paths if p.exists()}
 
 def main(write):
     before = tracked()
     for o in 'nbdev-clean','nbdev-export': subprocess.run([bin/o], cwd=root, check=True)
+    subprocess.run([sys.executable, '-W', 'ignore', '-c', write_index], cwd=root, check=True)
     stale = [p for p,b in tracked().items() if before.get(p)!=b]
     for p,new in readme().items():
         if p.exists() and p.read_bytes()==new: continue

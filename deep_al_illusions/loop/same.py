@@ -68,7 +68,7 @@ def _compare(spec, folder, part, is_same):
     try: same = is_same()
     except InputError as e:
         raise InputError(f'{folder} is done, but its {what} cannot be checked: {e}; bring it back, '
-            'or read the numbers that are there with dal-report') from None
+            'or read the numbers that are there with dal report') from None
     if not same:
         raise InputError(f'{what} has changed since {folder} was run; move that folder away, '
             'or give what is new another name')

@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['state_of', 'status', 'duration', 'overview']
 
-# %% ../../nbs/07_many/04_status.ipynb #4dc59919
+# %% ../../nbs/07_many/04_status.ipynb #ee775e5b
 import time
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 
-from ..study.machine import settings
+from ..study.machine import given_settings
 from ..study.files import read_json
 from ..study.spec import run_id
 from ..study.provenance import other_code,this_code
@@ -19,75 +20,120 @@ from ..learn.cache import held
 from ..loop.folder import finished,heard
 from ..loop.runs import run_folders
 from .kernels import provenance_of
-from .runner import plans,trainings_in
+from .plans import plans,trainings_in
 
-# %% ../../nbs/07_many/04_status.ipynb #f05cd79d
+# %% ../../nbs/07_many/04_status.ipynb #cbed24d8
 def state_of(folder): # Text: done, running, failed or waiting
     "State of one run"
     if finished(folder): return 'done'
-    live = [held(folder/o) for o in ('.lock', '.sweep.lock')]
-    if any(live) or None in live and time.time()-heard(folder).get('time', 0)<60: return 'running'
+    locks = [held(folder/name) for name in ('.lock', '.sweep.lock')]
+    untold = None in locks and time.time()-heard(folder).get('time', 0)<60
+    if any(locks) or untold: return 'running'
     return 'failed' if (folder/'failed.json').exists() else 'waiting'
 
 def _why(folder, state):
     "Why a run failed, or of which other version it is"
-    if state=='failed': return ' '.join(read_json(folder/'failed.json', why=str).get('why', 'no reason can be read').split())
+    if state=='failed':
+        why = read_json(folder/'failed.json', why=str).get('why', 'no reason can be read')
+        return ' '.join(why.split())
     other = other_code(provenance_of(folder)) if state=='done' else ''
     return f'{other}, this is {this_code()}' if other else ''
+
+# %% ../../nbs/07_many/04_status.ipynb #267e97b9
+def _share(state, said, trained, cycles):
+    "How much of a run is done, 0 to 1"
+    if state=='done': return 1.
+    whole = trained/(cycles+1) if cycles is not None else 0.
+    return said.get('share', whole)
+
+def _row(folder, cycles):
+    state,trained = state_of(folder),trainings_in(folder)
+    speaks = state=='running' or state=='waiting' and trained
+    said = heard(folder) if speaks else {}
+    cycle = said.get('cycle', max(trained-1, 0))
+    left = said.get('left') if state=='running' else None
+    return dict(state=state, run=folder.name, cycle=cycle, cycles=cycles,
+        share=_share(state, said, trained, cycles), left=left, why=_why(folder, state))
+
+# %% ../../nbs/07_many/04_status.ipynb #0ceead08
+def _runs_in(root):
+    "Run folders, and runs that a sweep has planned: name to purchases"
+    here = {o.name: read_json(o/'spec.json', cycles=int).get('cycles') for o in run_folders(root)}
+    planned = {}
+    for plan in plans(root): planned |= {k: s.get('cycles') for k,s in plan['runs'].items()}
+    return planned|here
 
 def status(
     root:Path=None, # Folder of run folders; the setting `runs_root` where left out
     specs=None, # Of `Spec`s; all runs in the folder and in the plans of its sweeps where left out
 ): # DataFrame: state, run, cycle, cycles, share (0..1), left (seconds), why
     "A row a run"
-    root = Path(root or settings().runs_root)
-    runs = {run_id(s): s.cycles for s in specs} if specs is not None else _runs_in(root)
+    root = Path(root or given_settings().runs_root)
+    if specs is None: runs = _runs_in(root)
+    else: runs = {run_id(s): s.cycles for s in specs}
     rows = [_row(root/k, n) for k,n in runs.items()]
+    df = pd.DataFrame(rows, columns='state run cycle cycles share left why'.split())
     order = ['running', 'failed', 'waiting', 'done']
-    return pd.DataFrame(rows, columns='state run cycle cycles share left why'.split()).sort_values('state', key=lambda o: o.map(order.index), kind='stable', ignore_index=True)
+    def place(states): return states.map(order.index)
+    return df.sort_values('state', key=place, kind='stable', ignore_index=True)
 
-# %% ../../nbs/07_many/04_status.ipynb #c8606af2
-def _runs_in(root):
-    "Run folders, and runs that a sweep has planned: name to purchases"
-    res = {}
-    for o in run_folders(root): res[o.name] = read_json(o/'spec.json', cycles=int).get('cycles')
-    return {k: s.get('cycles') for o in plans(root) for k,s in o['runs'].items()}|res
-
-def _row(folder, cycles):
-    state,n = state_of(folder),trainings_in(folder)
-    said = heard(folder) if state in ('running', 'waiting') and n or state=='running' else {}
-    share = 1. if state=='done' else said.get('share', n/(cycles+1) if cycles is not None else 0.)
-    return dict(state=state, run=folder.name, cycle=said.get('cycle', max(n-1, 0)), cycles=cycles, share=share,
-        left=said.get('left') if state=='running' else None, why=_why(folder, state))
-
-# %% ../../nbs/07_many/04_status.ipynb #2de91135
+# %% ../../nbs/07_many/04_status.ipynb #2ae621c9
 def duration(s): # Text
     "Seconds in words: 45 s, 12 min, 3.5 h"
-    return '' if s is None or s!=s else f'{s:.0f} s' if s<90 else f'{s/60:.0f} min' if s<5400 else f'{s/3600:.1f} h'
+    if s is None or s!=s: return ''
+    if s<90: return f'{s:.0f} s'
+    return f'{s/60:.0f} min' if s<5400 else f'{s/3600:.1f} h'
 
+def _table(df): # List of lines
+    "Rows of `status` under a heading"
+    width = max(map(len, df.run))
+    heading = f'{"cycle":>5}{"done":>8}{"left":>8}'
+    lines = [f'{"state":9}{"run":{width+2}}{heading}']
+    for r in df.itertuples():
+        known = r.cycles is not None and r.cycles==r.cycles
+        cycle = f'{r.cycle}/{int(r.cycles) if known else "?"}'
+        how_far = f'{cycle:>5}{100*r.share:6.0f} %{duration(r.left):>8}'
+        line = f'{r.state:9}{r.run:{width+2}}{how_far}  {r.why}'
+        lines.append(line.rstrip())
+    return lines
+
+# %% ../../nbs/07_many/04_status.ipynb #09c3188c
+def _at_work(open_plans):
+    "Yield a line for each sweep that is not done"
+    for plan in open_plans:
+        since = time.strftime('%Y-%m-%d %H:%M', time.localtime(plan['time']))
+        title,who = plan['title'],f'process {plan["pid"]} on {plan["host"]}'
+        if plan['alive']: yield f'{title} is at work since {since} ({who})'
+        elif plan['alive'] is None:
+            yield (f'{title} was started {since}; the folder cannot be written, '
+                'so there is no telling whether it is at work')
+        else: yield f'{title} was started {since} and is not at work; the same command goes on'
+    if not open_plans: yield 'no sweep is at work here'
+
+def _counts(df):
+    n = df.state.value_counts()
+    return ', '.join(f'{n.get(o, 0)} {o}' for o in ('done', 'running', 'failed', 'waiting'))
+
+def _of_other_code(df):
+    "Yield a line for each other code that has finished runs"
+    whys = Counter(df.why[df.state=='done'])
+    whys.pop('', None)
+    for why,n in whys.items(): yield f'{n} of those done: {why}'
+
+# %% ../../nbs/07_many/04_status.ipynb #366864d1
 def overview(
     root:Path, # Folder of run folders
     specs=None, # As `status` takes it
+    every:bool=False, # List what is done too, which is counted otherwise
 )->str:
     "The table of `status`, and what goes on in the folder, as text"
-    df,open_plans = status(root, specs),plans(root)
+    df = status(root, specs)
+    if not len(df): return f'no runs in {root}; start some with dal sweep'
     done = {*df.run[df.state=='done']}
-    open_plans = [o for o in open_plans if not {*o['runs']}<=done]
-    if not len(df): return f'no runs in {root}; start some with dal-sweep'
-    n = df.state.value_counts()
-    told = ', '.join(f'{n.get(o, 0)} {o}' for o in ('done', 'running', 'failed', 'waiting'))
-    width,lines = max(map(len, df.run)),[]
-    for r in df.itertuples():
-        cycles = '?' if r.cycles is None or r.cycles!=r.cycles else int(r.cycles)
-        lines.append(f'{r.state:9}{r.run:{width+2}}{f"{r.cycle}/{cycles}":>5}{100*r.share:6.0f} %{duration(r.left):>8}  {r.why}'.rstrip())
-    head = f'{"state":9}{"run":{width+2}}{"cycle":>5}{"done":>8}{"left":>8}'
-    return '\n'.join([f'{len(df)} runs in {root}: {told}', '', head, *lines, '', *_at_work(open_plans)])
-
-def _at_work(open_plans):
-    "Yield a line for each sweep that is not done"
-    for o in open_plans:
-        since = time.strftime('%Y-%m-%d %H:%M', time.localtime(o['time']))
-        if o['alive']: yield f'{o["title"]} is at work since {since} (process {o["pid"]} on {o["host"]})'
-        elif o['alive'] is None: yield f'{o["title"]} was started {since}; the folder cannot be written, so there is no telling whether it is at work'
-        else: yield f'{o["title"]} was started {since} and is not at work; the same command goes on'
-    if not open_plans: yield 'no sweep is at work here'
+    open_plans = [o for o in plans(root) if not {*o['runs']}<=done]
+    lines,listed = [f'{len(df)} runs in {root}: {_counts(df)}'],df
+    if not every:
+        listed = df[df.state!='done']
+        lines += _of_other_code(df)
+    if len(listed): lines += ['', *_table(listed)]
+    return '\n'.join([*lines, '', *_at_work(open_plans)])

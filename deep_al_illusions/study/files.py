@@ -29,7 +29,7 @@ def cannot_write(path, e): # `InputError` or `None`
     "The error for a full or a read-only disk; `None` for any other. torch gives no number, so its error counts where the disk is full"
     code = getattr(e, 'errno', None)
     if code in (errno.ENOSPC, errno.EDQUOT) or type(e) is RuntimeError and shutil.disk_usage(path.parent).free<2**21:
-        return InputError(f'no space is left on the disk of {path.parent}; free some (dal-prune deletes trainings), and the same command goes on')
+        return InputError(f'no space is left on the disk of {path.parent}; free some (dal prune deletes trainings), and the same command goes on')
     if code in (errno.EROFS, errno.EACCES, errno.EPERM): return InputError(f'cannot write in {path.parent}: {e.strerror}; name another folder, or set runs_root or DAL_RUNS_ROOT')
 
 # %% ../../nbs/01_study/03_files.ipynb #e185ca00
