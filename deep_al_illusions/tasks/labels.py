@@ -22,7 +22,7 @@ def texts(a): # Array of bytes or text
     "Names in one spelling: blanks around them and Unicode's two forms make no second class"
     return np.array([plain(_text(o)).strip() for o in a.tolist()])
 
-# %% ../../nbs/02_tasks/12_labels.ipynb #2a95d426
+# %% ../../nbs/02_tasks/12_labels.ipynb #6e72d0e9
 def _is_table(a, n): # Of numbers, with a row for each of `n` images?
     is_wide = a.ndim==2 and a.shape[1]>1
     return is_wide and len(a)==n and a.dtype.kind in 'biuf'
@@ -32,6 +32,7 @@ def _from_one_hot(a, what): # N x C -> N
     raise InputError(f'{what} has shape {a.shape} and is not one-hot; '
         'store one integer an image')
 
+# %% ../../nbs/02_tasks/12_labels.ipynb #2a95d426
 def flat_labels(
     a, # N, N x 1, 1 x N, or N x C with a single 1 a row; numbers, booleans or names
     n:int, # Images
