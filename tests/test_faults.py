@@ -15,7 +15,7 @@ from deep_al_illusions.many.presets import runs_of
 from deep_al_illusions.many.runner import Plan,plans,prepare,sweep
 from deep_al_illusions.many.status import overview,status
 
-grid = dict(strategy=['random', 'margin', 'core_set'], trial=[1, 2], cycles=2, epochs=20)
+grid = dict(strategy=['random', 'margin', 'core_set'], trial=[1, 2, 3], cycles=2, epochs=40)
 bin = Path(sys.executable).parent
 
 def numbers(root, specs):
@@ -28,7 +28,7 @@ def numbers(root, specs):
 
 @pytest.fixture(scope='module')
 def undisturbed(tmp_path_factory):
-    "The numbers of the six runs, each done in this process, and the grid as a file"
+    "The numbers of the nine runs, each done in this process, and the grid as a file"
     d = tmp_path_factory.mktemp('undisturbed')
     (d/'grid.yaml').write_text(yaml.safe_dump(grid))
     specs = runs_of(str(d/'grid.yaml'))
@@ -133,9 +133,9 @@ def test_worker_kernel_and_scheduler_are_killed(tmp_path, undisturbed):
     wait(lambda: len(kernels())==2 and len(is_true(root, specs).get('running', ()))==2)
     worker = next(k for k in below(p.pid, 'spawn_main') if below(k, 'ipykernel_launcher'))
     kill(worker)
-    for _ in range(20): is_true(root, specs)
+    for _ in range(5): is_true(root, specs)
     kill(wait(kernels)[0])
-    for _ in range(20): is_true(root, specs)
+    for _ in range(5): is_true(root, specs)
     n = len(is_true(root, specs).get('done', ()))
     wait(lambda: len(is_true(root, specs).get('done', ()))>n)
     left = kernels()+below(p.pid, 'spawn_main')

@@ -310,7 +310,7 @@ def told(folders):
 def as_it_was(tmp_path_factory): return told([source_in(tmp_path_factory.mktemp('own')/'a')])[0]
 
 @pytest.fixture(scope='module')
-def after_each(tmp_path_factory):
+def as_changed(tmp_path_factory):
     "What each change makes of the fingerprints, told by another process, whose sets have another order"
     root,folders = tmp_path_factory.mktemp('changed'),{}
     for i,(what,(old,new,_)) in enumerate(changes.items()):
@@ -321,9 +321,9 @@ def after_each(tmp_path_factory):
 
 @pytest.mark.xdist_group('fingerprints')
 @pytest.mark.parametrize('what', changes)
-def test_own_code_is_told_with_all_that_it_reads(what, as_it_was, after_each):
+def test_own_code_is_told_with_all_that_it_reads(what, as_it_was, as_changed):
     must = {*changes[what][2].split()}
-    other = {o for o in every if after_each[what][o]!=as_it_was[o]}
+    other = {o for o in every if as_changed[what][o]!=as_it_was[o]}
     assert must<=other and not other-must, other
 
 def test_a_strategy_may_read_arrays_and_tables():
