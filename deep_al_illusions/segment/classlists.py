@@ -83,6 +83,7 @@ def _places(entries, stated):
     first = -1 if _letters(entries[0].name) in _ignored else 0
     return [e.number if stated else i+first for i,e in enumerate(entries)]
 
+# %% ../../nbs/06_segment/03_classlists.ipynb #c58d1165
 def class_list(
     entries, # List of `Entry`
     file='the list of classes', # For messages
@@ -139,6 +140,7 @@ def _read(file):
         if file.name in _perhaps: return None
         raise InputError(f'{e}' if file.name in str(e) else f'{file.name}: {e}') from None
 
+# %% ../../nbs/06_segment/03_classlists.ipynb #6607c185
 def _best(found):
     "The first list, or one of the same names that has colours too"
     coloured = [c for c in found if c.colours and c.names==found[0].names]
@@ -163,6 +165,7 @@ def same_lists(
                 raise InputError(f'{file} and {other} list the classes in another way; '
                     'export both parts with one list')
 
+# %% ../../nbs/06_segment/03_classlists.ipynb #f9021b54
 def find_classes(
     labels, # Folder of label maps
 )->tuple: # `ClassList` or `None`, and lines to be said

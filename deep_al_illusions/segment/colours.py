@@ -129,6 +129,7 @@ def why_by_grey(
     if None in meant or by_list or meant==as_numbers: return ''
     return f'all their numbers are greys of {listing.file}'
 
+# %% ../../nbs/06_segment/05_colours.ipynb #7ff5e0b6
 def key_kind(
     maps, # List of `Counted`
     listing=None, # `ClassList`

@@ -67,6 +67,7 @@ class Agreed(NamedTuple):
     background:int # Class that nobody draws, or `None`
     said:tuple # Lines for the user
 
+# %% ../../nbs/06_segment/06_labelsets.ipynb #a2d24a66
 def agreed(
     maps, # List of `Counted`: every label map of train and test
     files, # Their paths, in which noise is looked for

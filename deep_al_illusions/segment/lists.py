@@ -137,6 +137,7 @@ def _fitting(lines):
 
 def _is_header(line): return any(map(_column, re.split(r'[\s,;:]+', line))) # Does a line name a column?
 
+# %% ../../nbs/06_segment/02_lists.ipynb #4b49e0a3
 def _misfits(lines):
     "Raise an `InputError` where most lines have a form that others have not"
     for form in _forms:
@@ -151,6 +152,7 @@ _headers = {*_called['name'].split(), 'classnames', 'labelnames', 'categories'}-
 def heads_names(line): # Is the line above bare names none?
     return re.sub(r'[\W_]', '', line).lower() in _headers
 
+# %% ../../nbs/06_segment/02_lists.ipynb #8a69ad3f
 def from_lines(lines)->list: # Of `Entry`
     "The classes in lines, of one form, below a header, or of names alone"
     if found := _fitting(lines): return found

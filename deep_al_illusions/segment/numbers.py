@@ -134,6 +134,7 @@ def _shifted(total, listing):
             'says (COCO-Stuff); number the classes as the maps do, '
             f'without {ground}, or {void}')
 
+# %% ../../nbs/06_segment/04_numbers.ipynb #90347569
 def _stated(total, listing):
     "Numbers that stand in the list of classes"
     _shifted(total, listing)
@@ -167,6 +168,7 @@ def _misfit(total, used, n, file):
     if n in (len(used), len(total)): raise InputError(f'label maps hold {listed(total)}, not '
         f'0..{n-1}; which is which? write number,name in each line of {file}')
 
+# %% ../../nbs/06_segment/04_numbers.ipynb #b732a87e
 def from_names(
     total:dict, # Pixels of each number, in 0..255
     listing:ClassList,
@@ -241,6 +243,7 @@ def _no_objects(maps, few, listing)->tuple: # What has to be said
     return (f'every label map holds 1, 2, … up to {greatest} without a gap; '
         'are they numbers of objects, and no classes?',)
 
+# %% ../../nbs/06_segment/04_numbers.ipynb #fbcffb1d
 def by_number(maps, total, listing):
     "The choice for numbers, of any size"
     wide = any(not 0<=k<256 for k in total)

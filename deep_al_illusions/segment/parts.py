@@ -117,6 +117,7 @@ def _across(keys)->set: # Of sizes
     of = lambda kind: {size for k,size,_ in keys if k==kind}
     return of('pixels')&of('small')
 
+# %% ../../nbs/06_segment/07_parts.ipynb #4b876427
 def same_picture(
     paths, # N photographs
     keys, # N keys, as from `key_of`
