@@ -12,7 +12,8 @@ from deep_al_illusions.study.provenance import package
 from deep_al_illusions.segment.regions import Labels
 from deep_al_illusions.segment.segdata import SegTask
 from deep_al_illusions.learn.train import train
-from deep_al_illusions.segment.widgets import Annotator,compare,explorer,gather,load_annotation
+from deep_al_illusions.segment.annotations import gather,load_annotation
+from deep_al_illusions.segment.widgets import Annotator,compare,explorer
 
 classes = ['ground', 'box', 'pole', 'sign']
 square = [[10,10],[10,30],[30,30],[30,10]]
@@ -165,7 +166,7 @@ def test_static_files_are_in_the_wheel(tmp_path):
 in_lab = pytest.mark.xdist_group('lab') # One JupyterLab for all
 
 cells = ["""import json, numpy as np
-from deep_al_illusions.widgets import *
+from deep_al_illusions.segment.widgets import *
 image = np.full((60, 80, 3), 90, np.uint8)
 image[10:31,10:31] = 160
 mask = np.uint8(np.hypot(*np.mgrid[-30:30,-40:40])<22)

@@ -12,14 +12,16 @@ from pathlib import Path
 
 from ..study.basics import InputError
 from ..tasks.layouts import part_of
-from .lists import _heads_names,entries_of,text_of
+from .lists import heads_names,entries_of,text_of
 
 # %% ../../nbs/06_segment/03_classlists.ipynb #d3b8264d
 _certain = set('background bg bgd bkg bkgd backgroundclass hintergrund fondo sfondo fundo '
     'achtergrond bakgrund arriereplan фон 背景 배경'.split())
-_empty = set('void voidregion unlabeled unlabelled unlabeledarea unlabelledarea unlabel unannotated notlabeled nolabel unclassified'.split())
+_empty = set('void voidregion unlabeled unlabelled unlabeledarea unlabelledarea '
+    'unlabel unannotated notlabeled nolabel unclassified'.split())
 _rest = set('other others none nothing null rest'.split())
-_ignored = set('ignore ignored ignorelabel ignoreregion ignoredregion dontcare nodata invalid undefined'.split())
+_ignored = set('ignore ignored ignorelabel ignoreregion ignoredregion dontcare nodata '
+    'invalid undefined'.split())
 
 def _letters(name): # Without accents
     apart = unicodedata.normalize('NFD', name)
@@ -81,6 +83,7 @@ def _places(entries, stated):
     first = -1 if _letters(entries[0].name) in _ignored else 0
     return [e.number if stated else i+first for i,e in enumerate(entries)]
 
+# %% ../../nbs/06_segment/03_classlists.ipynb #c58d1165
 def class_list(
     entries, # List of `Entry`
     file='the list of classes', # For messages
@@ -122,7 +125,7 @@ _perhaps = 'data.yaml data.yml meta.json labels.txt'.split()
 def _with_header(listing, entries, data):
     "The list, with a word on a first line that was taken for a header of bare names"
     first = text_of(data).strip().splitlines()[0].strip()
-    if not _heads_names(first) or any(e.name==first for e in entries): return listing
+    if not heads_names(first) or any(e.name==first for e in entries): return listing
     told = f'the first line of {listing.file}, {first!r}, is taken for a header'
     return replace(listing, note=f'{told}; {listing.note}' if listing.note else told)
 
@@ -137,12 +140,18 @@ def _read(file):
         if file.name in _perhaps: return None
         raise InputError(f'{e}' if file.name in str(e) else f'{file.name}: {e}') from None
 
+# %% ../../nbs/06_segment/03_classlists.ipynb #6607c185
 def _best(found):
     "The first list, or one of the same names that has colours too"
     coloured = [c for c in found if c.colours and c.names==found[0].names]
     return coloured[0] if coloured and not found[0].colours else found[0]
 
 # %% ../../nbs/06_segment/03_classlists.ipynb #757dfad3
+def _differ(one, two):
+    "Do two lists, where both are lists, mean different things?"
+    if not one or not two: return False
+    return (one.names, one.numbers, one.colours)!=(two.names, two.numbers, two.colours)
+
 def same_lists(
     train:Path, test:Path, # Folders of the label maps of two parts
 ):
@@ -152,10 +161,11 @@ def same_lists(
         for file in lists_near(a):
             other = b/file.name
             if file.parent!=a or not other.is_file(): continue
-            one,two = _read(file),_read(other)
-            if one and two and (one.names, one.numbers, one.colours)!=(two.names, two.numbers, two.colours):
-                raise InputError(f'{file} and {other} list the classes in another way; export both parts with one list')
+            if _differ(_read(file), _read(other)):
+                raise InputError(f'{file} and {other} list the classes in another way; '
+                    'export both parts with one list')
 
+# %% ../../nbs/06_segment/03_classlists.ipynb #f9021b54
 def find_classes(
     labels, # Folder of label maps
 )->tuple: # `ClassList` or `None`, and lines to be said

@@ -68,7 +68,8 @@ def _refused(im, data, raw):
     if kind: return f'is {kind}, in which classes bleed into one another; export label maps as PNG'
     if n>1: return f'has {n} frames; store one map a file'
     if upside_down: return 'says that 0 is white; its numbers may be upside down; store it as PNG'
-    if white not in (None, 255, 65535): return f'holds 0..{white}, which readers scale to 0..255; store it as PNG'
+    if white not in (None, 255, 65535):
+        return f'holds 0..{white}, which readers scale to 0..255; store it as PNG'
     if im.mode in ('RGB', 'RGBA') and ';16' in raw: return f'has 16 bits a channel; {_wanted}'
 
 # %% ../../nbs/06_segment/01_labelmaps.ipynb #425a0bd8
@@ -121,8 +122,10 @@ def _opened(data, path, name):
             yield _opaque(upright(im)),raw
     except InputError: raise
     except Refusal as e: raise InputError(f'{name}: label map {path} {e}') from None
-    except UnidentifiedImageError: raise InputError(f'{name}: {path} cannot be read: {guess(data)}') from None
-    except unreadable as e: raise InputError(f'{name}: {path} cannot be read: {in_one_line(e)}') from None
+    except UnidentifiedImageError:
+        raise InputError(f'{name}: {path} cannot be read: {guess(data)}') from None
+    except unreadable as e:
+        raise InputError(f'{name}: {path} cannot be read: {in_one_line(e)}') from None
 
 def read_map(
     data:bytes, # Of a file

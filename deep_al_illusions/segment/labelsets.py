@@ -11,8 +11,8 @@ from typing import NamedTuple
 from ..study.basics import InputError
 from .labelmaps import keys_of,plain,read_map,reading,Reading
 from .classlists import ClassList
-from .numbers import _by_number,_usual,listed,noise_of,totals
-from .colours import _first_is_black,from_colours,key_kind
+from .numbers import by_number,as_numbered,listed,noise_of,totals
+from .colours import check_black,from_colours,key_kind
 
 # %% ../../nbs/06_segment/06_labelsets.ipynb #12e3c1d5
 _wayout = '''they were saved as JPEG, resized with interpolation or drawn with soft edges on the
@@ -44,9 +44,9 @@ def _fits(total, by, listing):
 def _choice(maps, files, by, why, listing):
     "The choice for the keys of a set"
     total = totals(maps, by)
-    if by=='number': _first_is_black(maps, listing)
+    if by=='number': check_black(maps, listing)
     if not _fits(total, by, listing): _noise(maps, files, by, total)
-    if by=='number': return _by_number(maps, total, listing)
+    if by=='number': return by_number(maps, total, listing)
     return from_colours(total, listing, exact='convert' not in why)
 
 # %% ../../nbs/06_segment/06_labelsets.ipynb #9290b09f
@@ -56,7 +56,9 @@ def _much_void(maps, by, choice, listing):
     total = totals(maps, by)
     void = [k for k in total if choice.classes.get(k)==255]
     share = sum(total[k] for k in void)/max(1, sum(total.values()))
-    return (f'{share:.0%} of the pixels of label maps are {listed(void, by)}, taken for void: neither trained on nor judged',)*(share>.1)
+    if share<=.1: return ()
+    return (f'{share:.0%} of the pixels of label maps are {listed(void, by)}, '
+        'taken for void: neither trained on nor judged',)
 
 class Agreed(NamedTuple):
     "What the label maps of a set mean"
@@ -65,6 +67,7 @@ class Agreed(NamedTuple):
     background:int # Class that nobody draws, or `None`
     said:tuple # Lines for the user
 
+# %% ../../nbs/06_segment/06_labelsets.ipynb #a2d24a66
 def agreed(
     maps, # List of `Counted`: every label map of train and test
     files, # Their paths, in which noise is looked for
@@ -74,8 +77,9 @@ def agreed(
     by,why = key_kind(maps, listing, files)
     try: choice = _choice(maps, files, by, why, listing)
     except InputError as e: raise InputError(f'{why}: {e}' if why else str(e)) from None
-    said = (*choice.said, *[f'label maps are read by colour, as {why}']*bool(why), *_much_void(maps, by, choice, listing))
+    reason = (f'label maps are read by colour, as {why}',) if why else ()
+    said = (*choice.said, *reason, *_much_void(maps, by, choice, listing))
     known = listing or choice
-    usual = by=='number' and choice.classes==_usual
+    usual = by=='number' and choice.classes==as_numbered
     found = plain if usual else reading(choice.classes, by)
     return Agreed(found, known.names, known.background, said)

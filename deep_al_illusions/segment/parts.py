@@ -59,7 +59,8 @@ def alike(
     names = sorted(files, key=lambda o: (clips[o], len(o), o))
     half = len(names)//2
     near = [o for o in zip(names, names[1:]) if clips[o[0]]==clips[o[1]]]
-    far = [o for o in zip(names, names[half:]+names[:half]) if clips[o[0]]!=clips[o[1]]]
+    opposite = names[half:]+names[:half]
+    far = [o for o in zip(names, opposite) if clips[o[0]]!=clips[o[1]]]
     return bool(near and far) and _apart(near, files, n)<.5*_apart(far, files, n)
 
 # %% ../../nbs/06_segment/07_parts.ipynb #02817115
@@ -92,7 +93,8 @@ def split(
     say_lists(root, name)
     if not clips:
         order = sorted(pairs, key=lambda o: digest(o[1].stem))
-        warn(f'{name}: no train and test in {root}, so {least} of {len(pairs)} photographs, by their names, are for testing')
+        warn(f'{name}: no train and test in {root}, so {least} of {len(pairs)} photographs, '
+            'by their names, are for testing')
         return sorted(order[least:]),sorted(order[:least])
     held = _some_clips(clips, least)
     parts = [[o for o in pairs if (clips[o[0]] in held)==test] for test in (False, True)]
@@ -115,6 +117,7 @@ def _across(keys)->set: # Of sizes
     of = lambda kind: {size for k,size,_ in keys if k==kind}
     return of('pixels')&of('small')
 
+# %% ../../nbs/06_segment/07_parts.ipynb #4b876427
 def same_picture(
     paths, # N photographs
     keys, # N keys, as from `key_of`
