@@ -66,7 +66,9 @@ class Command(click.Command):
         rows = {}
         for p in self.get_params(ctx):
             record = p.get_help_record(ctx)
-            if record and isinstance(p, click.Option): rows.setdefault(getattr(p, 'group', 'Options'), []).append(record)
+            title = getattr(p, 'group', 'Options')
+            shown = record and isinstance(p, click.Option)
+            if shown: rows.setdefault(title, []).append(record)
         for title,records in rows.items():
             with formatter.section(title): formatter.write_dl(records)
 
@@ -109,10 +111,8 @@ def check_values(self:Command, ctx, known, args, parsed):
         again = n>1 and not p.multiple
         if again: raise InputError(f'{_typed(p, args)} is given twice; give it once')
     words = [values.get(p.name) for p in self.params if isinstance(p, click.Argument)]
-    for token in [*words, *rest]:
-        if not isinstance(token, str): continue
-        if token in rest or token[:1] and token[0] in _dashes:
-            raise not_an_option(token, known, ctx.command_path)
+    dashed = [o for o in words if isinstance(o, str) and o[:1] in [*_dashes]]
+    for token in [*dashed, *rest]: raise not_an_option(token, known, ctx.command_path)
 
 # %% ../nbs/50b_console.ipynb #dbbdfb70
 def _typed(option, args):
@@ -163,6 +163,13 @@ def _told(name, line): # Status
     print(f'{name}: {line}', file=sys.stderr)
     return 2
 
+def _in_words(e):
+    "A mistake, in one line"
+    if isinstance(e, InputError): return e
+    if isinstance(e, click.MissingParameter):
+        return f'the following arguments are required: {e.param.name}'
+    return in_one_line(e.format_message())
+
 def _unwritten(name, e):
     "The status of an output that cannot be written; another `OSError` is raised again"
     if e.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO): raise e
@@ -182,10 +189,7 @@ def carried_out(
         sys.stdout.flush()
         return status
     except click.exceptions.Exit as e: return e.exit_code
-    except click.MissingParameter as e:
-        return _told(name, f'the following arguments are required: {e.param.name}')
-    except click.ClickException as e: return _told(name, in_one_line(e.format_message()))
-    except InputError as e: return _told(name, e)
+    except (click.ClickException, InputError) as e: return _told(name, _in_words(e))
     except BrokenPipeError:
         _to_nowhere(sys.stdout)
         return 2

@@ -17,8 +17,8 @@ from ..study.basics import InputError
 from ..study.machine import settings
 from ..study.spec import run_id,Spec
 from .kernels import execute_run
-from .workers import connected
-from .runner import prepare,workers_asked
+from .workers import connected,workers_asked
+from .runner import prepare
 from .workload import steps_of
 from .measure import measure,peak_memory,timed
 from .cached import at_hand
