@@ -6,12 +6,12 @@
 __all__ = ['runs_option', 'grid_words', 'scale_option', 'run_command', 'worker_options', 'resources_option', 'sweep_command',
            'estimate_command', 'every_option', 'status_command', 'keep_option', 'prune_command', 'report_options',
            'report_command', 'version_option', 'dal', 'dal_run', 'dal_sweep', 'dal_status', 'dal_estimate',
-           'dal_report', 'dal_prune', 'given', 'root_of', 'folder_there', 'starts_with', 'grid_argument', 'specs_of',
+           'dal_report', 'dal_prune', 'root_of', 'folder_there', 'starts_with', 'grid_argument', 'specs_of',
            'spec_option', 'spec_options', 'resources_of', 'told_failures', 'reported_root', 'version_in_words', 'main',
            'renamed']
 
 # %% ../nbs/51_commands.ipynb #519c5849
-import sys
+import os,sys
 
 import click
 
@@ -22,8 +22,6 @@ from .console import speak,stop_as_ctrl_c
 from .study.basics import InputError
 
 # %% ../nbs/51_commands.ipynb #461940ab
-def given(**options): return {k: v for k,v in options.items() if v is not None}
-
 def root_of(text, what='--runs'): # Path
     "The folder of runs that an option names, else the setting"
     from deep_al_illusions.study.machine import folder_of,given_settings
@@ -31,8 +29,8 @@ def root_of(text, what='--runs'): # Path
 
 def folder_there(folder):
     "An `InputError` for a folder of runs that is not there"
-    if folder.is_dir(): return
-    raise InputError(f'no folder {folder}; give the folder that dal sweep writes, --runs')
+    if not folder.is_dir():
+        raise InputError(f'no folder {folder}; give the folder that dal sweep writes, --runs')
 
 runs_option = Option(['--runs'], metavar='FOLDER', type=click.Path(file_okay=False),
     help='Folder of run folders (default: the setting runs_root)')
@@ -43,8 +41,8 @@ def starts_with(words):
     return lambda ctx,param,begun: [o for o in words if o.startswith(begun)]
 
 def grid_argument(required=True):
-    presets = starts_with(declared()['presets'])
-    return click.Argument(['grid'], required=required, shell_complete=presets)
+    words = starts_with(declared()['presets'])
+    return click.Argument(['grid'], required=required, shell_complete=words)
 
 # %% ../nbs/51_commands.ipynb #a6152a99
 grid_words = f'''GRID is a preset or a YAML file with lines
@@ -81,7 +79,7 @@ def _run(runs, **settings):
     from deep_al_illusions.study.spec import make_spec
     from deep_al_illusions.many.grids import one_length
     from deep_al_illusions.loop.loop import run
-    root,settings = root_of(runs),given(**settings)
+    root,settings = root_of(runs),{k: v for k,v in settings.items() if v is not None}
     one_length(settings)
     print('run folder:', run(make_spec(**settings), root))
 
@@ -111,7 +109,7 @@ def told_failures(failed): # Status
     return 1 if failed else 0
 
 # %% ../nbs/51_commands.ipynb #bc86d591
-def _nothing(grid): return print(f'{grid} needs no training; dal report draws it')
+def _nothing(grid): print(f'{grid} needs no training; dal report draws it')
 
 def _sweep(grid, scale, runs, workers, scheduler, resources):
     from deep_al_illusions.many.runner import sweep
@@ -213,8 +211,7 @@ def _report(folder, out, runs, table, first_sets):
     tables = table is not None or first_sets is not None
     root = reported_root(folder, runs, tables)
     if tables: return _tables(root, table, first_sets)
-    failed = report(root, out)
-    status = told_failures(failed)
+    status = told_failures(report(root, out))
     print('report:', out)
     return status
 
@@ -254,7 +251,6 @@ def main(
     note:str='', # Said before anything else
 ):
     "The console script `dal`: mistakes end in one line and status 2"
-    import os
     if '_DAL_COMPLETE' in os.environ: return dal.main(prog_name='dal')
     argv = sys.argv[1:] if argv is None else argv
     speak()

@@ -12,9 +12,9 @@ from itertools import islice
 
 import torch
 
-from ..study.basics import InputError,is_outside,unknown
+from ..study.basics import InputError,unknown
 from .pool import Pool
-from .strategies import Outs,rank,strategies
+from .strategies import Outs,strategies
 
 # %% ../../nbs/04_choose/05_contract.ipynb #15efa5ff
 def _gen(seed): return torch.Generator().manual_seed(seed)

@@ -16,7 +16,7 @@ from ..tasks.named import task_for
 from ..learn.train import pretraining,training_key
 from ..loop.folder import Picks
 from ..loop.purchase import needs_of
-from ..loop.loop import _threads
+from ..loop.loop import with_threads
 from .workload import trainings_of
 
 # %% ../../nbs/07_many/05c_cached.ipynb #c6af5046
@@ -41,7 +41,7 @@ def _keys(task, spec, root):
 def kept_of(spec, root): # Set of `Training`s
     "The trainings of a run that are in the cache"
     task = task_for(spec).at(spec, root)
-    with _threads(settings().threads),warnings.catch_warnings():
+    with with_threads(settings().threads),warnings.catch_warnings():
         warnings.simplefilter('ignore')
         keys = [*_keys(task, spec, root)]
     return {t for t,key in keys if (root/'trainings'/f'{key}.pt').exists()}

@@ -27,7 +27,7 @@ from ..learn.cache import load_pt,save_pt
 from ..learn.train import Checkpoint,keep_memory,new_model
 from ..choose.pool import Pool
 from ..loop.purchase import buy_next,needs_of,networks
-from ..loop.loop import _threads
+from ..loop.loop import with_threads
 
 # %% ../../nbs/07_many/05b_measure.ipynb #f4b82231
 class Stopwatch(Callback):
@@ -178,7 +178,7 @@ def measure(
 )->dict: # Seconds, MB and bytes; the seconds of a query, for each item that is left, under its name
     "Train for a moment, evaluate, choose and save, each timed"
     os.environ.update(env)
-    with _threads(settings().threads),tempfile.TemporaryDirectory() as d:
+    with with_threads(settings().threads),tempfile.TemporaryDirectory() as d:
         load,task = _loaded(spec)
         base = peak_memory()
         longer = replace(spec, iterations=max(iterations, 50))
