@@ -87,7 +87,8 @@ _called['colour'] = '''color colour rgb colorrgb hex hexcode hexcolor colorcode
     rgbcolor rgbvalue rgbvalues'''
 _called['name'] = 'name names class classes classname label labels labelname category title'
 _called['number'] = '''id index idx value pixelvalue pixel classid classindex classidx
-    labelid labelindex number code gray grey grayscale greyscale grayvalue greyvalue maskvalue categoryid'''
+    labelid labelindex number code
+    gray grey grayscale greyscale grayvalue greyvalue maskvalue categoryid'''
 
 def _column(word):
     "What the column or the key of that name holds"

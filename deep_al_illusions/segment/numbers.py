@@ -229,7 +229,8 @@ def _one_form(maps, small, few):
     others = sum(n for k,n in few.items() if k not in (0, 255))
     if numbered and 50*others<few.get(255, 0):
         raise InputError(f'label maps hold {listed(few)}, and 255 has '
-            f'{few[255]/others:.0f} times the pixels of all numbers above 0; is it an object or void? {_says_which}')
+            f'{few[255]/others:.0f} times the pixels of all '
+            f'numbers above 0; is it an object or void? {_says_which}')
 
 # %% ../../nbs/06_segment/04_numbers.ipynb #c387e9af
 def _no_objects(maps, few, listing)->tuple: # What has to be said
