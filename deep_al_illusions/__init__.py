@@ -1,7 +1,7 @@
 "Is choosing which samples to label worth it? See `docs/scale.md` for what is set here, and why"
 import os,sys
 
-__version__ = '0.6.0'
+__version__ = '0.7.0'
 
 # Modules of Python that nothing here imports, so that a script may be called so
 _unused = {*'cgi chunk imp pipes sched test this tkinter trace tty turtle uu venv wave'.split()}

@@ -17,8 +17,8 @@ import click
 
 from . import __version__
 from .many.index import declared
-from .console import as_option,carried_out,Command,Group,Number,Option
-from .console import speak,stop_as_ctrl_c
+from .many.console import as_option,carried_out,Command,Group,Number,Option
+from .many.console import speak,stop_as_ctrl_c
 from .study.basics import InputError
 
 # %% ../nbs/51_commands.ipynb #461940ab

@@ -55,7 +55,8 @@ def _yours(module)->bool: # Its name
     if not module or module in sys.builtin_module_names: return False
     if module.partition('.')[0]=='deep_al_illusions': return False
     file = getattr(sys.modules.get(module), '__file__', None) or ''
-    return not file.startswith(_installed)
+    installed = file.startswith(_installed) or {'site-packages', 'dist-packages'}&{*Path(file).parts}
+    return not installed
 
 # %% ../../nbs/02_tasks/01_fingerprint.ipynb #2caca0a4
 def _module_told(module, tell)->list:
