@@ -124,7 +124,7 @@ def _sweep(grid, scale, runs, workers, scheduler, resources):
 sweep_command = Command('sweep', callback=_sweep, epilog=grid_words,
     params=[grid_argument(), scale_option, *worker_options, resources_option, runs_option],
     help='Carry out the runs of a preset or of a YAML grid. '
-        'Several are at work at a time; what is finished is skipped.')
+    'Several are at work at a time; what is finished is skipped.')
 
 # %% ../nbs/51_commands.ipynb #4eb17270
 def _estimate(grid, scale, runs, workers, scheduler):
@@ -136,7 +136,7 @@ def _estimate(grid, scale, runs, workers, scheduler):
 estimate_command = Command('estimate', callback=_estimate, epilog=grid_words,
     params=[grid_argument(), scale_option, *worker_options, runs_option],
     help='Say what a sweep would take. Trainings, hours, memory and disk '
-        'follow from a few steps measured here, before anything starts.')
+    'follow from a few steps measured here, before anything starts.')
 
 # %% ../nbs/51_commands.ipynb #1f4fc1dd
 def _status(grid, scale, runs, every):
@@ -217,7 +217,7 @@ def _report(folder, out, runs, table, first_sets):
 
 report_command = Command('report', callback=_report, params=report_options,
     help='Draw all finished runs into one HTML page. '
-        'It is self-contained; or their numbers are written as one table.')
+    'It is self-contained; or their numbers are written as one table.')
 
 # %% ../nbs/51_commands.ipynb #24a6100f
 def version_in_words()->str:

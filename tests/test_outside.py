@@ -1,8 +1,7 @@
 "Names from outside, `pkg.module:function`: found by every process, told from one another by their sources, and the public face"
 import json,os,subprocess,sys
 
-import pytest
-import deep_al_illusions
+import deep_al_illusions, pytest
 from deep_al_illusions import InputError,Spec,check_strategy,load_runs,make_spec,run,sweep
 from deep_al_illusions.study.declare import setting
 from deep_al_illusions.study.spec import run_id

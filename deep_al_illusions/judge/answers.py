@@ -9,7 +9,7 @@ __all__ = ['label_maps', 'compared_in_words', 'lines_not_run', 'decisive_of', 'c
            'bias_in_words', 'biased', 'falls', 'near_number', 'counted', 'as_picture']
 
 # %% ../../nbs/08_judge/15_answers.ipynb #70380913
-import numpy as np,pandas as pd
+import numpy as np
 from scipy import stats
 
 from .ways import kind_in,legend_name

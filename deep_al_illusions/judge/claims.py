@@ -14,7 +14,7 @@ from ..study.provenance import package
 from .ways import way_columns,way_name
 from .pairs import tidy
 from .studies import families,second,study_title
-from .answers import as_picture,biased,compared,counted,label_maps
+from .answers import as_picture,biased,compared,counted
 from .answers import reordered,spread_shrinks
 
 # %% ../../nbs/08_judge/16_claims.ipynb #597d7c29

@@ -14,7 +14,7 @@ from IPython.display import display
 
 from .ways import complete,kind_in,legend_name,line_columns
 from .pairs import summary
-from .plots import bare_axes,curves,faint,ink,new_axes
+from .plots import curves,faint,ink,new_axes
 from .studies import study_title
 
 # %% ../../nbs/08_judge/10_show.ipynb #97169ba9

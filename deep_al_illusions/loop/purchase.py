@@ -8,6 +8,7 @@ __all__ = ['needs_of', 'networks', 'check', 'chain_in_words', 'views_said', 'Par
 
 # %% ../../nbs/05_loop/02_purchase.ipynb #915d1a66
 import math,time
+from functools import partial
 from pathlib import Path
 from warnings import warn
 
@@ -30,41 +31,82 @@ from ..choose.pool import first_set,Pool
 from ..choose.strategies import Outs,strategy
 from ..choose.audit import chance_divergence,class_divergence,tie_share,told_apart
 
-# %% ../../nbs/05_loop/02_purchase.ipynb #b5e2bc56
-def needs_of(spec:Spec): # Fields of `Outs`, and those of them that need a part trained along
+# %% ../../nbs/05_loop/02_purchase.ipynb #116cb807
+def needs_of(spec:Spec)->tuple: # Fields of `Outs`, and those of them that need a part trained along
     "What the strategy of a run declared"
     needs = getattr(strategy(spec.strategy, kind_of(spec.task)), 'needs', ())
-    return needs,[o for o in needs if o in extras]
+    return needs,[k for k in needs if k in extras]
 
 def networks(spec:Spec)->int: # Trainings that a purchase takes
     "The members of the ensemble where the strategy asks for one, else 1"
     return spec.members if {*needs_of(spec)[0]}&{'votes', 'ens_pixels'} else 1
 
+# %% ../../nbs/05_loop/02_purchase.ipynb #a9884b50
+def _check_names(spec):
+    if spec.ssl!='none' and not regimes.knows(spec.ssl):
+        raise unknown('ssl', spec.ssl, ['none', *regimes])
+    if not augments.knows(spec.augment): raise unknown('augment', spec.augment, augments)
+
+def _check_gpu(spec):
+    if spec.device!='cuda': return
+    if not torch.cuda.is_available(): raise InputError('device cuda: no GPU found; use --device cpu')
+
+def _check_precision(spec):
+    if spec.device!='cuda' or spec.precision!='bf16': return
+    if not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise InputError('precision bf16: this GPU has no bfloat16; give precision=fp32')
+
+def _check_needs(spec, task, needs):
+    missing = {*needs}-{*task.gives(spec)}
+    if missing:
+        raise InputError(f'strategy {spec.strategy} needs {", ".join(sorted(missing))}, '
+            f'which {spec.level} level {task.kind} with ssl {spec.ssl} does not give')
+
+def _check_network(spec, task, extra):
+    net = new_model(task, spec, lambda purpose: torch.Generator(), extra)[1]
+    if getattr(net, 'kind', 'classification')!=task.kind:
+        raise InputError(f'model {spec.model} is not for {task.kind}; '
+            'leave model out for the one of the scale')
+
+# %% ../../nbs/05_loop/02_purchase.ipynb #f2d629e0
+def _check_first_weights(spec, task):
+    if spec.init=='random': return
+    if not is_task(spec.init):
+        net = build(spec.model, task, torch.Generator())[1]
+        return load_body(net, first_weights(spec, None), spec.init)
+    kind = kind_of(spec.init)
+    if kind!=task.kind:
+        raise InputError(f'init {spec.init} is {kind}, the task {task.kind}; '
+            'give a task of the same kind')
+    if spec.init==spec.task:
+        warn(f'init {spec.init} is the task itself: the first weights have seen all of its labels')
+    load_task(spec.init)
+
+def _check_budget(spec, task):
+    first,each = task.amounts(spec)
+    wanted = first+spec.cycles*each
+    if wanted>task.total:
+        raise InputError(f'budget of {wanted:g} {task.unit} ({first:g} + {spec.cycles} x {each:g}) is '
+            f'beyond the pool of {task.total:g}; lower initial, per_cycle or cycles')
+
+# %% ../../nbs/05_loop/02_purchase.ipynb #d90243a1
 def check(
     spec:Spec,
     task:Task=None, # Where it has been loaded already
     root:Path=None, # Where run folders live; the setting `runs_root` where left out
 )->Task: # The task of the run
     "Raise an `InputError` unless the run can be done as asked"
-    if spec.ssl!='none' and not regimes.knows(spec.ssl): raise unknown('ssl', spec.ssl, ['none', *regimes])
-    if not augments.knows(spec.augment): raise unknown('augment', spec.augment, augments)
+    _check_names(spec)
     needs,extra = needs_of(spec)
-    if spec.device=='cuda' and not torch.cuda.is_available(): raise InputError('device cuda: no GPU found; use --device cpu')
+    _check_gpu(spec)
     task = task or task_for(spec)
-    if odd := {*needs}-{*task.gives(spec)}: raise InputError(f'strategy {spec.strategy} needs {", ".join(sorted(odd))}, which {spec.level} level {task.kind} with ssl {spec.ssl} does not give')
-    if spec.device=='cuda' and spec.precision=='bf16' and not torch.cuda.is_bf16_supported(including_emulation=False): raise InputError('precision bf16: this GPU has no bfloat16; give precision=fp32')
-    net = new_model(task, spec, lambda o: torch.Generator(), extra)[1]
-    if getattr(net, 'kind', 'classification')!=task.kind: raise InputError(f'model {spec.model} is not for {task.kind}; leave model out for the one of the scale')
-    if is_task(spec.init):
-        if kind_of(spec.init)!=task.kind: raise InputError(f'init {spec.init} is {kind_of(spec.init)}, the task {task.kind}; give a task of the same kind')
-        if spec.init==spec.task: warn(f'init {spec.init} is the task itself: the first weights have seen all of its labels')
-        load_task(spec.init)
-    elif spec.init!='random': load_body(build(spec.model, task, torch.Generator())[1], first_weights(spec, None), spec.init)
+    _check_needs(spec, task, needs)
+    _check_precision(spec)
+    _check_network(spec, task, extra)
+    _check_first_weights(spec, task)
     task = task.at(spec, root or settings().runs_root)
     task.check(spec)
-    first,each = task.amounts(spec)
-    want,n = first+spec.cycles*each,task.total
-    if want>n: raise InputError(f'budget of {want:g} {task.unit} ({first:g} + {spec.cycles} x {each:g}) is beyond the pool of {n:g}; lower initial, per_cycle or cycles')
+    _check_budget(spec, task)
     return task
 
 # %% ../../nbs/05_loop/02_purchase.ipynb #afb96ee8
@@ -75,16 +117,21 @@ def gives(self:Task, spec:Spec): return 'probs embs lbl_embs votes pred_loss'.sp
 def check(self:Task, spec:Spec):
     "Raise an `InputError` for settings that this kind of task cannot have"
     augments[spec.augment](self)
-    if 0<spec.subset<spec.per_cycle: raise InputError(f'subset {spec.subset} is smaller than per_cycle {spec.per_cycle}; raise it, or 0 for the whole pool')
+    if 0<spec.subset<spec.per_cycle:
+        raise InputError(f'subset {spec.subset} is smaller than per_cycle {spec.per_cycle}; raise it, '
+            'or 0 for the whole pool')
 
 @patch
-def first_set(self:Task, spec:Spec, generator)->Pool: return first_set(self.y_train.cpu(), spec.initial, len(self.classes), generator)
+def first_set(self:Task, spec:Spec, generator)->Pool:
+    return first_set(self.y_train.cpu(), spec.initial, len(self.classes), generator)
 
 # %% ../../nbs/05_loop/02_purchase.ipynb #7e5a90c2
 _words = dict(RandomCrop='crop', RandomFlip='flip', Cutout='cutout')
+_yours = 'npz','folder','masks'
 
 def chain_in_words(chain)->str: # A `Chain`
-    return ', '.join(_words.get(type(f).__name__, type(f).__name__) for f in chain) or 'as they are'
+    names = [type(f).__name__ for f in chain]
+    return ', '.join(_words.get(name, name) for name in names) or 'as they are'
 
 @patch
 def views_in_words(self:Task, spec:Spec)->str:
@@ -92,15 +139,15 @@ def views_in_words(self:Task, spec:Spec)->str:
     told = f'labelled images: {chain_in_words(self.augmentation(spec))}'
     if spec.ssl=='none': return told
     recipe = recipe_of(self, spec)
-    weak,strong = (chain_in_words(chain(o, self, recipe)) for o in ('weak', 'strong'))
+    weak,strong = (chain_in_words(chain(name, self, recipe)) for name in ('weak', 'strong'))
     return f'{told}; unlabelled: {weak}, and {strong}'
 
 def views_said(task, spec)->str: # Empty where images are shown as they are
     "The views of a run in a line, with what follows for data whose labels a mirror may change"
     told = task.views_in_words(spec)
     if 'flip' not in told: return '' if told.endswith('as they are') else f'views of {told}'
-    own = spec.task.partition(':')[0] in ('npz', 'folder', 'masks')
-    return f'views of {told}'+('; where a mirrored picture has another label, give breaks=flip' if own else '')
+    hint = '; where a mirrored picture has another label, give breaks=flip'
+    return f'views of {told}'+(hint if spec.task.partition(':')[0] in _yours else '')
 
 # %% ../../nbs/05_loop/02_purchase.ipynb #edeadcc6
 @patch
@@ -109,10 +156,32 @@ def amounts(self:Task, spec:Spec): return spec.initial,spec.per_cycle
 @patch(as_prop=True)
 def total(self:Task): return len(self.y_train)
 
-# %% ../../nbs/05_loop/02_purchase.ipynb #08701c50
-def _predicted(model, task, ids, precision, get=predict):
+# %% ../../nbs/05_loop/02_purchase.ipynb #775df18a
+def _predicted(model, task, ids, precision, get=predict)->list: # Tensors: logits, features, …
     "Logits and features of some items, and what else `get` gives, on the CPU"
-    return [torch.cat(o) for o in zip(*([v.cpu() for v in row] for row in get(model, task.x_train, ids, precision=precision)))]
+    batches = get(model, task.x_train, ids, precision=precision)
+    on_cpu = [[v.cpu() for v in batch] for batch in batches]
+    return [torch.cat(parts) for parts in zip(*on_cpu)]
+
+def _votes(z, task, spec, ids, members): # T x N
+    "The best class of each member; that of the first is in its logits `z`"
+    others = [_predicted(m, task, ids, spec.precision)[0].argmax(1) for m in members]
+    return torch.stack([z.argmax(1), *others])
+
+def _told(model, task, spec, needs, ids, members)->dict: # Of fields of `Outs`
+    "What one pass over the items gives, for each network that has a say"
+    get = predict_all if 'pred_loss' in needs else predict
+    z,features,*losses = _predicted(model, task, ids, spec.precision, get)
+    if not z.isfinite().all():
+        raise InputError('the logits of the pool are not finite; the model has diverged, lower lr')
+    res = dict(probs=z.softmax(1), embs=features)
+    if losses: res['pred_loss'] = losses[0]
+    if 'votes' in needs: res['votes'] = _votes(z, task, spec, ids, members)
+    return res
+
+# %% ../../nbs/05_loop/02_purchase.ipynb #550b8a1a
+@patch
+def embed(self:Task, model, ids, spec:Spec): return _predicted(model, self, ids, spec.precision)[1]
 
 @patch
 def outputs(self:Task,
@@ -121,17 +190,10 @@ def outputs(self:Task,
     pool:Pool=None, members=(), # Further members of the ensemble
 )->Outs:
     "What `needs` names, for the items `ids`"
-    res = {}
-    if {*needs}&{'probs', 'embs', 'votes', 'pred_loss'}:
-        z,f,*losses = _predicted(model, self, ids, spec.precision, predict_all if 'pred_loss' in needs else predict)
-        if not z.isfinite().all(): raise InputError('the logits of the pool are not finite; the model has diverged, lower lr')
-        res = dict(probs=z.softmax(1), embs=f)|({'pred_loss': losses[0]} if losses else {})
-        if 'votes' in needs: res['votes'] = torch.stack([z.argmax(1), *(_predicted(m, self, ids, spec.precision)[0].argmax(1) for m in members)])
+    of_items = {*needs}&{'probs', 'embs', 'votes', 'pred_loss'}
+    res = _told(model, self, spec, needs, ids, members) if of_items else {}
     if 'lbl_embs' in needs: res['lbl_embs'] = self.embed(model, torch.as_tensor(pool.lbl), spec)
     return Outs(**{k: v for k,v in res.items() if k in needs})
-
-@patch
-def embed(self:Task, model, ids, spec:Spec): return _predicted(model, self, ids, spec.precision)[1]
 
 # %% ../../nbs/05_loop/02_purchase.ipynb #93ab97e2
 @patch
@@ -162,11 +224,13 @@ class Part(Pool):
         self.where,self._unl = where.tolist(),pool.unl[where]
     unl = property(lambda self: self._unl)
     def whole(self, order, read):
-        "Positions in the part, as positions in the whole pool; those that were taken are noted in `read`"
-        for o in map(int, order):
-            if not 0<=o<len(self.where): raise ValueError(f'position {o} is outside the {len(self.where)} items that were offered')
-            read.append(o)
-            yield self.where[o]
+        "Positions in the part, as positions in the whole pool; those taken are noted in `read`"
+        n = len(self.where)
+        for position in map(int, order):
+            if not 0<=position<n:
+                raise ValueError(f'position {position} is outside the {n} items that were offered')
+            read.append(position)
+            yield self.where[position]
 
 # %% ../../nbs/05_loop/02_purchase.ipynb #9bb2c8b3
 def ranked(model, task, pool, spec, members, stream): # `Part`; its positions, best first
@@ -203,20 +267,38 @@ def ties_of(order, part, taken, bought, task, spec)->float: # NaN where ties mea
     ids = part.unl[[*map(int, order)]]
     return tied_within(task.image_of[ids], scores, torch.isin(ids, torch.as_tensor(bought)))
 
-# %% ../../nbs/05_loop/02_purchase.ipynb #5d1e4a06
+# %% ../../nbs/05_loop/02_purchase.ipynb #db238831
 def scores_of(bought, scores, taken)->list: # NaN for an order without scores
     "The score of each item that was bought; `taken` are the ids in the order of `scores`"
     if scores is None: return [math.nan]*len(bought)
     place = {item: i for i,item in enumerate(taken)}
     return [float(scores[place[item]]) for item in bought]
 
+def _some(items, n, g): # At most 1000
+    return items[torch.randperm(len(items), generator=g)[:min(n, 1000)]]
+
+def _audit(model, task, pool, before, offered, spec, g)->dict:
+    "How what was bought differs from what it was chosen from"
+    new = torch.as_tensor(pool.lbl[len(before):])
+    from_all = before.unl if task.kind=='classification' else offered
+    left = from_all[~torch.isin(from_all, new)]
+    some = [_some(items, len(new), g) for items in (new, left)]
+    apart = math.nan
+    if min(map(len, some)) and spec.level=='image':
+        apart = told_apart(*(task.embed(model, ids, spec) for ids in some), g)
+    chosen_from = torch.cat([new, left])
+    divergence = class_divergence(task.classes_of(new), task.classes_of(chosen_from))
+    by_chance = task.chance_of(chosen_from, len(new), g)
+    return dict(class_divergence=divergence, by_chance=by_chance, told_apart=apart)
+
+# %% ../../nbs/05_loop/02_purchase.ipynb #8c54fc57
 def buy_next(
     model, task, pool:Pool, spec:Spec,
     cycle:int, # Purchases so far
     members=(), # Further networks of an ensemble
 )->tuple: # The new pool; the score of each new item; notes for the audit
     "Score what is offered, rank it, and spend `spec.per_cycle`"
-    start,stream = time.perf_counter(),lambda purpose: generator(spec, purpose, cycle)
+    start,stream = time.perf_counter(),partial(_stream, spec, cycle)
     part,order = ranked(model, task, pool, spec, members, stream)
 
     taken,may_end_early = [],spec.level=='polygon' or spec.subset>0
@@ -224,19 +306,13 @@ def buy_next(
     budget,last = task.amounts(spec)[1],spec.last or 'fits'
     new = pool.buy(places, budget, task.costs, last, may_end_early)
     bought = new.lbl[len(pool):]
-    if not bought: raise InputError('nothing is left that could be bought; lower cycles, or raise subset')
+    if not bought:
+        raise InputError('nothing is left that could be bought; lower cycles, or raise subset')
 
     ties = ties_of(order, part, taken, bought, task, spec)
     note = dict(score_s=time.perf_counter()-start, tie_share=ties)
     note |= _audit(model, task, new, pool, part.unl, spec, stream('audit'))
-    return new,scores_of(bought, getattr(order, 'scores', None), part.unl[taken].tolist()),note
+    scores = getattr(order, 'scores', None)
+    return new,scores_of(bought, scores, part.unl[taken].tolist()),note
 
-# %% ../../nbs/05_loop/02_purchase.ipynb #5d1e4a07
-def _audit(model, task, pool, before, offered, spec, g):
-    "How what was bought differs from what it was chosen from"
-    new = torch.as_tensor(pool.lbl[len(before):])
-    left = before.unl[~torch.isin(before.unl, new)] if task.kind=='classification' else offered[~torch.isin(offered, new)]
-    a,b = [o[torch.randperm(len(o), generator=g)[:min(len(new), 1000)]] for o in (new, left)]
-    apart = told_apart(*(task.embed(model, o, spec) for o in (a, b)), g) if min(len(a), len(b)) and spec.level=='image' else float('nan')
-    had = torch.cat([new, left])
-    return dict(class_divergence=class_divergence(task.classes_of(new), task.classes_of(had)), by_chance=task.chance_of(had, len(new), g), told_apart=apart)
+def _stream(spec, cycle, purpose): return generator(spec, purpose, cycle)

@@ -21,79 +21,113 @@ from ..study.provenance import numbers,numbers_of,other_code,package
 from .folder import finished,ledger_columns,notes
 
 # %% ../../nbs/05_loop/06_runs.ipynb #2a5c559d
+def _say_copies(copies, root):
+    some = ', '.join(copies[:3])+(' …' if len(copies)>3 else '')
+    if copies: warn(f'{len(copies)} copies of run folders in {root} are left out: {some}')
+
+def _added(key, folder): # Sorts the original before its copies
+    "Is a folder unfinished, has its name lost the hash of its settings, how long is it?"
+    return not finished(folder),not folder.name.endswith(key[0][:8]),len(folder.name)
+
 def run_folders(
     root:Path, # Folder of run folders
 )->list: # Of paths, by name
     "The runs below `root`, each once; copies, which are of the same data too, are left out and counted"
     same = {}
     for p in sorted(Path(root).glob('*/spec.json')):
-        key = digest(read_json(p) or str(p))
+        settings = digest(read_json(p) or str(p))
         data = read_json(p.parent/'provenance.json').get('data')
-        same.setdefault((key, data), []).append(p.parent)
-    def added(key, folder): return not finished(folder),not folder.name.endswith(key[0][:8]),len(folder.name)
-    kept = [min(fs, key=partial(added, key)) for key,fs in same.items()]
-    copies = sorted(o.name for fs in same.values() for o in fs if o not in kept)
-    if copies: warn(f'{len(copies)} copies of run folders in {root} are left out: '
-        f'{", ".join(copies[:3])}{" …" if len(copies)>3 else ""}')
-    return sorted(kept)
+        same.setdefault((settings, data), []).append(p.parent)
+    originals = [min(folders, key=partial(_added, key)) for key,folders in same.items()]
+    every = [folder for folders in same.values() for folder in folders]
+    _say_copies(sorted(f.name for f in every if f not in originals), root)
+    return sorted(originals)
 
 # %% ../../nbs/05_loop/06_runs.ipynb #085b7cc2
 identity = 'study data task strategy ssl augment init level scale budget trial'.split()
 
-def _study(spec, data, numbers):
+def _free_in_study(spec)->list: # Of settings
+    "What may differ between runs that are compared; weights from elsewhere bring network and rate"
+    fine_tuned = spec.get('init', 'random')!='random' and kind_of(spec['task'])=='classification'
+    return settings_that(line=True)+(['model', 'lr'] if fine_tuned else [])
+
+def _study(spec, data, numbers)->str: # 8 hexadecimal digits
     "Fingerprint of what must be equal for two runs to be compared; `spec` as a dict"
-    usual = written(Spec(**{k: spec.get(k) for k in ('task', 'strategy', 'ssl', 'augment', 'level', 'scale', 'budget', 'device')}))
-    free = [*settings_that(line=True), *(['model', 'lr'] if spec.get('init', 'random')!='random' and kind_of(spec['task'])=='classification' else [])]
-    odd = {k: v for k,v in spec.items() if k not in free and v!=usual.get(k)}
-    own = [o for o in odd.pop('own', []) if not o[0].startswith('strategy.')]
-    if own: odd['own'] = own
-    return digest(odd, sorted({*usual}-{*spec}), {k: spec[k] for k in ('scale', 'initial', 'per_cycle', 'device')}, data, numbers)[:8]
+    ways = 'task strategy ssl augment level scale budget device'.split()
+    usual = written(Spec(**{k: spec.get(k) for k in ways}))
+    free = _free_in_study(spec)
+    unusual = {k: v for k,v in spec.items() if k not in free and v!=usual.get(k)}
+    own = [pair for pair in unusual.pop('own', []) if not pair[0].startswith('strategy.')]
+    if own: unusual['own'] = own
+    base = {k: spec[k] for k in ('scale', 'initial', 'per_cycle', 'device')}
+    return digest(unusual, sorted({*usual}-{*spec}), base, data, numbers)[:8]
 
 # %% ../../nbs/05_loop/06_runs.ipynb #5cb6f102
 def first_digest(ids): return digest(sorted(map(int, ids))) # Text of 16 hexadecimal digits
 
+def _lacking(spec, then)->list: # Of names
+    "What a run does not say of itself"
+    found_here = 'study','data','init'
+    settings = [k for k in identity if k not in spec and k not in found_here]
+    return settings+[k for k in ('data', 'versions') if k not in then]
+
 def _finished_runs(root):
     "Yield the folder, settings and provenance of each finished run below `root`"
-    for f in sorted(run_folders(root), key=lambda o: ('-random-' not in o.name, o.name)):
-        if not finished(f): warn(f'{f.name} is not finished or was changed; left out (run it again to complete it)')
-        else:
-            spec,was = (read_json(f/o) for o in ('spec.json', 'provenance.json'))
-            lacks = [o for o in identity if o not in spec|dict(study=0, data=0, init=0)]+[o for o in ('data', 'versions') if o not in was]
-            if lacks: warn(f'{f.name} does not say its {", ".join(lacks)}; left out')
-            else: yield f,spec,was
+    for f in sorted(run_folders(root), key=lambda f: ('-random-' not in f.name, f.name)):
+        if not finished(f):
+            warn(f'{f.name} is not finished or was changed; left out (run it again to complete it)')
+            continue
+        spec,then = (read_json(f/name) for name in ('spec.json', 'provenance.json'))
+        lacks = _lacking(spec, then)
+        if lacks: warn(f'{f.name} does not say its {", ".join(lacks)}; left out')
+        else: yield f,spec,then
 
 # %% ../../nbs/05_loop/06_runs.ipynb #191bc2d6
 def _tell_code(root, others):
     "Warn of the runs that other code than this has made"
-    versions = sorted({o for o in others if o.startswith('version')})
-    edited = sum(o.startswith('other') for o in others)
-    if versions: warn(f'some runs in {root} are of {", ".join(versions)}, whose numbers are not those of {numbers}; '
-        'the two are not compared')
-    if edited: warn(f'{edited} of {len(others)} runs in {root} were carried out by other code of '
-        f'version {__version__} than that in {package}; move them away to repeat them')
+    versions = sorted({said for said in others if said.startswith('version')})
+    n_edited = sum(said.startswith('other') for said in others)
+    if versions:
+        warn(f'some runs in {root} are of {", ".join(versions)}, whose numbers are not those of '
+            f'{numbers}; the two are not compared')
+    if n_edited:
+        warn(f'{n_edited} of {len(others)} runs in {root} were carried out by other code of '
+            f'version {__version__} than that in {package}; move them away to repeat them')
 
+def _columns_of(folder, spec, then, ids)->dict: # `ids` of the first set
+    "What each row of the tables says of its run"
+    version,of_numbers = then['versions'].get('deep_al_illusions', ''),numbers_of(then)
+    row = dict(run=folder.name, study=_study(spec, then['data'], of_numbers), data=then['data'])
+    row |= dict(version=version, numbers=of_numbers, first=first_digest(ids), init='random')
+    row |= spec|dict(spec.get('own', []))
+    row.pop('own', None)
+    return row
+
+# %% ../../nbs/05_loop/06_runs.ipynb #3e5f98d7
 def load_runs(
     root:Path, # Folder of run folders
 ): # DataFrame `cycles`, with the settings of the run in each row, and DataFrame `picks`, with those that tell runs apart
     "All finished runs below `root`, as a table of trainings and a table of purchases"
     cycles,picks,others = [],[],[]
-    for f,spec,was in _finished_runs(root):
-        with np.load(f/'picks.npz') as z: d = {k: z[k] for k in ('ids', 'cycle', 'score')}
-        data,version,own = was['data'],was['versions'].get('deep_al_illusions', ''),numbers_of(was)
-        others.append(other_code(was))
-        spec = dict(run=f.name, study=_study(spec, data, own), data=data, version=version, numbers=own, first=first_digest(d['ids'][d['cycle']==0]), init='random')|spec|dict(spec.get('own', []))
-        spec.pop('own', None)
-        cycles.append(pd.read_csv(f/'cycles.csv').assign(**spec))
-        picks.append(pd.DataFrame(d).assign(**{k: spec[k] for k in ('run', *identity)}))
+    for f,spec,then in _finished_runs(root):
+        with np.load(f/'picks.npz') as z: bought = {k: z[k] for k in ('ids', 'cycle', 'score')}
+        row = _columns_of(f, spec, then, bought['ids'][bought['cycle']==0])
+        cycles.append(pd.read_csv(f/'cycles.csv').assign(**row))
+        picks.append(pd.DataFrame(bought).assign(**{k: row[k] for k in ('run', *identity)}))
+        others.append(other_code(then))
     _tell_code(root, others)
     return [pd.concat(o, ignore_index=True) if o else pd.DataFrame() for o in (cycles, picks)]
 
 # %% ../../nbs/05_loop/06_runs.ipynb #8859f544
+_columns = dict(audit=['cycle', *notes[2:]], ledger=ledger_columns,
+    diagnostics='cycle iteration mask_rate pseudo_accuracy kept_accuracy'.split())
+
 def load_notes(
     root:Path, # Folder of run folders
     name:str, # audit, diagnostics or ledger
 ): # DataFrame; a column `run` tells whose the rows are
-    "The audits or the ledgers of all purchases, or the diagnostics of all trainings, of the finished runs below `root`"
-    rows = [pd.read_csv(f/f'{name}.csv').copy().assign(run=f.name) for f,*_ in _finished_runs(root) if (f/f'{name}.csv').exists()]
-    empty = dict(audit=['cycle', *notes[2:]], ledger=ledger_columns, diagnostics='cycle iteration mask_rate pseudo_accuracy kept_accuracy'.split())[name]
-    return pd.concat(rows, ignore_index=True).copy() if rows else pd.DataFrame(columns=['run', *empty], dtype=float)
+    "The audits or ledgers of all purchases, or the diagnostics of all trainings, of finished runs"
+    tables = [(f.name, f/f'{name}.csv') for f,*_ in _finished_runs(root)]
+    rows = [pd.read_csv(path).copy().assign(run=run) for run,path in tables if path.exists()]
+    if rows: return pd.concat(rows, ignore_index=True).copy()
+    return pd.DataFrame(columns=['run', *_columns[name]], dtype=float)

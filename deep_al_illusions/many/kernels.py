@@ -162,7 +162,7 @@ def _tried(spec, folder, env):
     why = ''
     (folder/'failed.json').unlink(missing_ok=True)
     for _ in range(2):
-        try: execute('50_run', folder/'run.ipynb', asdict(spec), env)
+        try: execute('50_run', folder/'run.ipynb', written(spec), env)
         except Exception as e: why = reason(e)
         if finished(folder): why = _by_other_code(folder)
         if 'died' not in why: break

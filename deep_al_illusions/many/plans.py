@@ -7,7 +7,6 @@ __all__ = ['plan_of', 'plans', 'Plan', 'trainings_in']
 
 # %% ../../nbs/07_many/04_plans.ipynb #896bfcb8
 import os,socket,time,warnings
-from dataclasses import asdict
 from pathlib import Path
 
 from fastcore.basics import patch
@@ -15,7 +14,7 @@ from filelock import FileLock,Timeout
 
 from ..study.basics import digest
 from ..study.files import make_folder,read_json,write_json
-from ..study.spec import run_id
+from ..study.spec import run_id,written
 from ..learn.cache import get_lock,held
 
 # %% ../../nbs/07_many/04_plans.ipynb #2118516c
@@ -40,7 +39,7 @@ class Plan:
         self.path,self.mine = plan_of(root, specs),False
         make_folder(self.path.parent)
         self.lock = FileLock(self.path.with_suffix('.lock'))
-        runs = {run_id(s): asdict(s) for s in specs}
+        runs = {run_id(s): written(s) for s in specs}
         who = dict(pid=os.getpid(), host=socket.gethostname())
         self.note = dict(title=title, **who, time=time.time(), runs=runs)
         for other in plans(root):

@@ -9,7 +9,7 @@ __all__ = ['in_turn', 'prepare', 'at_work', 'now_in_words', 'Bar', 'Queue', 'sur
 import os,sys,time,warnings
 from collections import Counter
 from contextlib import suppress
-from dataclasses import asdict,replace
+from dataclasses import replace
 from pathlib import Path
 
 from fastcore.basics import patch
@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ..study.basics import InputError
 from ..study.machine import settings
 from ..study.files import make_folder
-from ..study.spec import run_id
+from ..study.spec import run_id,written
 from ..study.provenance import other_code,this_code
 from ..tasks.options import asked
 from ..learn.cache import held
@@ -27,7 +27,7 @@ from ..loop.purchase import check,networks,views_said
 from ..loop.loop import handed_back
 from .kernels import busy,check_parameters,execute_run
 from .kernels import is_whole,note_failure,reason
-from .plans import Plan,plan_of,plans,trainings_in
+from .plans import Plan,plan_of,trainings_in
 from .workers import connected,warn_of_resources,workers_asked
 
 # %% ../../nbs/07_many/06_runner.ipynb #fb0517d1
@@ -220,7 +220,7 @@ def sweep(
     if not todo:
         _forget(root, specs)
         return {}
-    check_parameters('50_run', asdict(todo[0]))
+    check_parameters('50_run', written(todo[0]))
     return _with_plan(todo, root, Plan(root, specs, title), min(n, len(todo)), scheduler, resources)
 
 # %% ../../nbs/07_many/06_runner.ipynb #46d28d69

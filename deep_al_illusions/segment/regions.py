@@ -35,9 +35,9 @@ from .clicks import conventions,Outlines,outlines,polygons
 from .deeplab import evaluate,image_losses,norm_mode,pixel_logits
 from .deeplab import pixel_loss,pixel_probs
 from .s4gan import d_score
-from .scenes import scenes
-from .files import voc
-from .masks import camvid,masks
+from .scenes import scenes # chkstyle: ignore
+from .files import voc # chkstyle: ignore
+from .masks import camvid,masks # chkstyle: ignore
 
 # %% ../../nbs/06_segment/19_regions.ipynb #2ffa73f1
 def _outlines(task, spec, root):
@@ -404,7 +404,8 @@ def keep_panels(self:SegTask, model, spec:Spec, folder, cycle:int, bought=()):
     "Write `panels/test_CYCLE.npz` after a training, or `panels/bought_CYCLE.npz` after a purchase of polygons"
     units = [int(o) for o in bought if self.n_images<=o<self.n_images+len(self.outlines)][:2]
     if len(bought) and not units: return
-    ids = self.image_of[units].tolist() if units else np.linspace(0, len(self.x_test)-1, 4).astype(int).tolist()
+    spread = np.linspace(0, len(self.x_test)-1, 4).astype(int)
+    ids = self.image_of[units].tolist() if units else spread.tolist()
     maps = [m for i in ids for m in pixel_maps([model], self.x_train if units else self.x_test, [i], spec)]
     d = {f'{k}_{j}': v for j,(_,u,p) in enumerate(maps) for k,v in (('entropy', u.astype(np.float16)), ('prediction', p.astype(np.uint8)))}
     make_folder(Path(folder)/'panels')

@@ -7,7 +7,6 @@ __all__ = ['folder']
 
 # %% ../../nbs/02_tasks/16_folder.ipynb #746c0124
 from functools import partial
-from pathlib import Path
 from warnings import warn
 
 import numpy as np,torch
