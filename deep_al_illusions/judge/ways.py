@@ -41,8 +41,9 @@ names |= dict(learn_loss='LL', d_score='D-score')
 level_endings = dict(polygon='-Polygon', predicted='-Predicted-Polygon')
 
 def strategy_name(strategy:str):
-    "A strategy as the paper writes it; one of a user's own as a title"
-    return names.get(strategy, strategy.replace('_', ' ').title().replace(' ', '-'))
+    "A strategy as the paper writes it; one of a user's own as a title, without its module"
+    own = strategy.rpartition(':')[2]
+    return names.get(strategy, own.replace('_', ' ').title().replace(' ', '-'))
 
 def usual_augmentation(ssl, kind):
     return 'strong' if ssl=='none' and kind=='classification' else 'weak'
