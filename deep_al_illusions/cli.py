@@ -197,7 +197,7 @@ def reported_root(folder, runs, needed): # Path
 def _tables(root, table, first_sets):
     "Write the tables that were asked for"
     from deep_al_illusions.study.files import atomic
-    from deep_al_illusions.judge.results import bought_first,check_out,save_table
+    from deep_al_illusions.judge.sharing import bought_first,check_out,save_table
     if first_sets is not None and check_out(first_sets).suffix!='.csv':
         raise InputError(f'{first_sets}: first sets are written as .csv')
     if table is not None: print('table:', save_table(root, table) or table)

@@ -311,10 +311,10 @@ def test_a_command_of_before_says_what_it_is_called_now(cli, name):
     assert r.stderr.splitlines()==[f'note: dal-{name} is called dal {name} now, and is not there after 1.0']
 
 def test_a_command_of_before_does_the_same_work(cli, runs, tmp_path):
-    r = cli('dal', 'run', '--task', 'digit', cwd=tmp_path)
+    r = cli('dal-run', '--task', 'digit', cwd=tmp_path)
     said = r.stderr.strip().splitlines()
     assert r.returncode==2 and len(said)==2 and said[1].startswith("dal run: unknown task 'digit'"), r.stderr
-    r = cli('dal', 'run', '--cycles', '0', '--epochs', '1')
+    r = cli('dal-run', '--cycles', '0', '--epochs', '1')
     assert r.returncode==0 and 'run folder: ' in r.stdout and [*runs.glob('*/DONE')]
     assert '1 done, 0 running' in cli('dal', 'status').stdout
 
@@ -346,7 +346,7 @@ def test_a_command_that_does_not_exist_names_the_closest(cli):
     assert 'write --version' in cli('dal', '—version').stderr
 
 def test_a_shell_completes_commands_options_and_words(cli):
-    def completed(words, i): return cli('dal', env=dict(_DAL_COMPLETE='bash_complete', COMP_WORDS=words, COMP_CWORD=str(i))).stdout
+    def completed(words, i): return cli('dal', process=True, env=dict(_DAL_COMPLETE='bash_complete', COMP_WORDS=words, COMP_CWORD=str(i))).stdout
     assert 'plain,sweep' in completed('dal sw', 1)
     assert 'plain,--per-cycle' in completed('dal run --per', 2)
     assert 'plain,core_set' in completed('dal run --strategy co', 3)

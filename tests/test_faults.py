@@ -12,7 +12,8 @@ from deep_al_illusions.loop.folder import columns,finished
 from deep_al_illusions.loop.loop import run
 from deep_al_illusions.loop.runs import load_runs
 from deep_al_illusions.many.presets import runs_of
-from deep_al_illusions.many.runner import Plan,plans,prepare,sweep
+from deep_al_illusions.many.plans import Plan,plans
+from deep_al_illusions.many.runner import prepare,sweep
 from deep_al_illusions.many.status import overview,status
 
 grid = dict(strategy=['random', 'margin', 'core_set'], trial=[1, 2, 3], cycles=2, epochs=40)

@@ -19,7 +19,7 @@ def test_stored_digits_are_of_this_version_of_the_numbers():
 # The longest of all, so that it is begun first
 pytestmark = pytest.mark.xdist_group('golden')
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope='session') # Of one worker, which has tests of other files in between
 def now(): return dict(carried_out())
 
 @pytest.mark.parametrize('name', runs)

@@ -1,12 +1,12 @@
 "Runs that are killed, disturbed, repeated, and executed in different ways"
 import json,os,random,signal,subprocess,sys,time
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np, pandas as pd, papermill, pytest, torch
 
 from deep_al_illusions.study.basics import InputError
-from deep_al_illusions.study.spec import run_id,Spec
+from deep_al_illusions.study.spec import run_id,Spec,written
 from deep_al_illusions.loop.folder import columns,finished
 from deep_al_illusions.loop.loop import run
 from deep_al_illusions.loop.runs import load_runs
@@ -115,7 +115,7 @@ def test_papermill_and_dal_run_do_the_same_run(tmp_path, cli):
     assert result(a/name)==result(b/name) and (a/name/'spec.json').read_bytes()==(b/name/'spec.json').read_bytes()
 
 def test_a_misspelt_papermill_parameter_is_named(tmp_path, cli):
-    r = cli('papermill', notebook('50_run'), tmp_path/'out.ipynb', '-p', 'strategi', 'margin')
+    r = cli('papermill', notebook('50_run'), tmp_path/'out.ipynb', '-p', 'strategi', 'margin', process=True)
     assert r.returncode!=0 and "did you mean 'strategy'" in r.stderr
 
 def test_a_sweep_of_two_workers_gives_what_this_process_gives_and_skips_what_is_done(tmp_path):
@@ -125,7 +125,7 @@ def test_a_sweep_of_two_workers_gives_what_this_process_gives_and_skips_what_is_
     for s in specs: assert result(tmp_path/'here'/run_id(s))==result(tmp_path/'2'/run_id(s))
     start = time.time()
     assert sweep(specs, tmp_path/'2', 2)=={} and time.time()-start<5
-    assert json.loads((tmp_path/'2'/run_id(specs[0])/'spec.json').read_text())==asdict(specs[0])
+    assert json.loads((tmp_path/'2'/run_id(specs[0])/'spec.json').read_text())==written(specs[0])
     assert load_runs(tmp_path/'2')[0].run.nunique()==2 and (tmp_path/'2'/run_id(specs[0])/'run.ipynb').exists()
 
 def test_a_failed_run_keeps_its_notebook_and_gives_its_reason(runs):

@@ -120,7 +120,7 @@ def test_scoring_is_independent_of_batch_size_and_order(monkeypatch):
     model = model_of(task).eval()
     pool = Pool(1297, [1,2])
     a,c = (task.outputs(model, Spec(), needs, o, pool) for o in (ids, ids.flip(0)))
-    for mod in 'loop','learnloss': monkeypatch.setattr(f'deep_al_illusions.{mod}.predict', partial(predict, bs=7))
+    for mod in 'loop.purchase','learn.learnloss': monkeypatch.setattr(f'deep_al_illusions.{mod}.predict', partial(predict, bs=7))
     b = task.outputs(model, Spec(), needs, ids, pool)
     for k in needs: torch.testing.assert_close(getattr(a, k), getattr(b, k), rtol=1e-4, atol=1e-5)
     for k in 'probs','embs','pred_loss': torch.testing.assert_close(getattr(a, k), getattr(c, k).flip(0), rtol=1e-4, atol=1e-5)
