@@ -98,6 +98,20 @@ def mine(name): return digits(name)
     folder = run(s, tmp_path/'runs', say=lambda _: None)
     assert run(s, tmp_path/'runs', say=lambda _: None)==folder
 
+def test_sources_of_several_files_are_told_alike_in_every_process(tmp_path):
+    for name in 'abcdefgh': (tmp_path/f'helper_{name}.py').write_text(f'x = "{name}"')
+    (tmp_path/'mine.py').write_text('import '+', '.join(f'helper_{o}' for o in 'abcdefgh')+'\ndef f(): pass\n')
+    code = 'from deep_al_illusions.study.basics import source_digest; print(source_digest("mine:f"))'
+    def told(seed): return subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True,
+        env=os.environ|dict(PYTHONHASHSEED=str(seed))).stdout
+    assert len({*map(told, (1, 2, 3))})==1 and told(1).strip()
+
+def test_a_table_of_yours_may_have_any_column():
+    import pandas as pd
+    from deep_al_illusions import fingerprint
+    tables = [pd.DataFrame(dict(known_as=[1, k])) for k in (2, 3)]
+    assert json.dumps(fingerprint(tables[0]))!=json.dumps(fingerprint(tables[1]))
+
 # The public face
 
 def test_every_name_of_the_face_is_there_and_no_subpackage_bears_it():
@@ -144,3 +158,12 @@ def test_a_declared_setting_changes_no_other_id_and_no_other_key(monkeypatch):
     monkeypatch.setitem(strategies, 'mine', mine)
     assert [(run_id(s), training_key(task, s, [1, 2])) for s in specs]==before
     assert training_key(task, Spec(strategy='mine', power=3), [1, 2])==before[0][1]
+
+def test_own_settings_of_a_strategy_change_what_is_bought_and_no_first_training(monkeypatch):
+    from deep_al_illusions.choose.strategies import strategies
+    from deep_al_illusions.many.workload import trainings_of
+    def mine(outs, pool, g, power=2.): return []
+    mine.settings = dict(power=setting('Exponent', 2.))
+    monkeypatch.setitem(strategies, 'mine', mine)
+    plain,other = (trainings_of(Spec(strategy='mine', power=p, **quick)) for p in (2, 3))
+    assert plain[0]==other[0] and plain[1]!=other[1] and len({*plain, *other})==3

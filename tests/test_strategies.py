@@ -3,6 +3,7 @@ from functools import partial
 
 import pytest, torch
 
+from deep_al_illusions.choose.contract import moved,world
 from deep_al_illusions.choose.core_set import k_center_greedy
 from deep_al_illusions.choose.strategies import Outs,register,strategies,variants
 from deep_al_illusions.study.basics import InputError
@@ -15,20 +16,6 @@ from deep_al_illusions.choose.pool import Pool
 def gen(seed=0): return torch.Generator().manual_seed(seed)
 draws_from_the_pool = {'random'}
 ways = {**{k: strategies[k] for k in strategies}, **{' '.join(k): variants[k] for k in variants}}
-def moved(k, v, p): return v if k=='lbl_embs' else v[:,p] if k=='votes' else v[p]
-
-def world(seed):
-    "Random outputs for a random pool, a third of them tied"
-    g = gen(seed)
-    n = int(torch.randint(5, 200, (), generator=g))
-    pool = Pool(n, torch.randperm(n, generator=g)[:n//4].tolist())
-    k = len(pool.unl)
-    z = torch.randn(k, 7, generator=g)*10**torch.empty(k, 1).uniform_(-2, 3, generator=g)
-    z[:k//3] = z[0]
-    embs = torch.randn(n, 16, generator=g)
-    votes = torch.randint(0, 3, (5, k), generator=g)
-    pixels,ens_pixels = torch.randint(0, 50, (2, k), generator=g).double()
-    return Outs(z.softmax(1), embs[:k], embs[k:], votes, z[:,0].clone(), pixels, ens_pixels, z[:,1].sigmoid()),pool
 
 def test_the_world_has_every_output():
     assert all(torch.is_tensor(o) for o in vars(world(0)[0]).values())

@@ -12,9 +12,9 @@ from itertools import islice
 
 import torch
 
-from ..study.basics import InputError,unknown
+from ..study.basics import in_one_line,InputError
 from .pool import Pool
-from .strategies import Outs,strategies
+from .strategies import check_needs,Outs,strategies
 
 # %% ../../nbs/04_choose/05_contract.ipynb #15efa5ff
 def _gen(seed): return torch.Generator().manual_seed(seed)
@@ -121,7 +121,7 @@ def _kept(promise, f, needs, seed, name):
     try: promise(f, needs, seed)
     except InputError as e: raise InputError(f'{where}: {e}') from None
     except Exception as e:
-        said = f'{type(e).__name__}: {" ".join(str(e).split())}'
+        said = f'{type(e).__name__}: {in_one_line(e)}'
         raise InputError(f'{where}: it needs {", ".join(needs) or "nothing"}, and fails with {said}') from e
 
 # %% ../../nbs/04_choose/05_contract.ipynb #5e6dd0ec
@@ -134,8 +134,7 @@ def check_strategy(
     name = getattr(f, '__name__', str(f))
     if not callable(f): raise InputError(f'strategy {name} is no function')
     needs = tuple(getattr(f, 'needs', ()))
-    for o in needs:
-        if o not in Outs.__dataclass_fields__: raise unknown('output', o, Outs.__dataclass_fields__)
+    check_needs(needs)
     for promise in promises:
         for seed in range(seeds): _kept(promise, f, needs, seed, name)
     return [o.__name__ for o in promises]

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..study.machine import settings
+from ..study.basics import in_one_line
 
 # %% ../../nbs/03_learn/03_fast.ipynb #9f493b48
 def compiler(device:str): # bool
@@ -52,7 +53,7 @@ class Compiled:
             try: res = self.fast(*args)
             except Exception as e:
                 if key in self.known or not type(e).__module__.startswith(('torch._dynamo', 'torch._inductor', 'torch._functorch', 'triton')): raise
-                warn(f'not compiled: {" ".join(str(e).split())[:160]}; the training goes on without, set fast=off to silence this')
+                warn(f'not compiled: {in_one_line(e)[:160]}; the training goes on without, set fast=off to silence this')
                 self.fast = None
                 return self.f(*args)
         self.known.add(key)
@@ -114,7 +115,7 @@ class Captured(Engine):
             with _one,torch.cuda.graph(self.graph, stream=torch.cuda.current_stream(), capture_error_mode='thread_local'):
                 self.seen = super().__call__({k: o for k,o in self.held.items() if k!='rates'}, [*self.held['rates']])
         except RuntimeError as e:
-            warn(f'not captured: {" ".join(str(e).split())[:160]}; the training goes on without, set fast=off to silence this')
+            warn(f'not captured: {in_one_line(e)[:160]}; the training goes on without, set fast=off to silence this')
             self.graph = False
             self.opt.zero_grad()
         for g in self.opt.param_groups: g['lr'] = 0.

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from ..study.basics import digest,is_outside,source_digest
 from ..study.machine import settings
 from ..study.files import make_folder
-from ..study.spec import generator,settings_that,Spec,written
+from ..study.spec import generator,own_but_of_strategy,settings_that,Spec
 from ..study.provenance import edited,numbers
 from ..tasks.fingerprint import fingerprint,is_ours
 from ..tasks.data import Task
@@ -33,6 +33,7 @@ from .batches import Batches
 from .step import extras,make_step,regimes
 from .learner import learner
 from .cache import load_pt,locked,prune,save_pt,used
+from dataclasses import asdict
 
 # %% ../../nbs/03_learn/08_train.ipynb #fce27316
 def _rng(): return dict(cpu=torch.get_rng_state(), cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])
@@ -109,16 +110,19 @@ not_training = [o for how in ('data', 'choosing', 'buying', 'tables') for o in s
 def settings_of_training(spec:Spec, extra=())->dict: # Name -> value
     "The settings that a training depends on; those of a strategy only choose"
     left_out = [*not_training, *([] if extra else settings_that(only='pred_loss'))]
-    res = {k: v for k,v in written(spec).items() if k not in left_out}
-    own = [o for o in res.pop('own', []) if not o[0].startswith('strategy.')]
+    res = {k: v for k,v in asdict(spec).items() if k not in left_out}
+    own = own_but_of_strategy(res.pop('own'))
     return res|(dict(own=own) if own else {})
 
 def _by_our_name(f): return isinstance(f, str) and f.startswith('deep_al_illusions.') # Imported on first use
 
-def code_of(registry, name)->list:
+def code_of(
+    found, # Function or class
+    name:str, # As it was asked for
+)->list:
     "Fingerprint of what a name stands for; of one from outside, with all of its source files"
-    told = fingerprint(registry[name])
-    return told if name in registry and not is_outside(name) else [told, source_digest(name)]
+    told = fingerprint(found)
+    return [told, source_digest(name)] if is_outside(name) else told
 
 def own_code(
     spec:Spec,
@@ -128,7 +132,7 @@ def own_code(
     family = spec.model if models.knows(spec.model) else spec.model.partition('-')[0]
     used = dict(augment=(augments, spec.augment), ssl=(regimes, spec.ssl), model=(models, family))
     used |= {o: (extras, o) for o in extra}
-    told = {k: code_of(r, name) for k,(r,name) in used.items() if r.knows(name) and not _by_our_name(r.get(name))}
+    told = {k: code_of(r[name], name) for k,(r,name) in used.items() if r.knows(name) and not _by_our_name(r.get(name))}
     return {k: o for k,o in told.items() if not is_ours(o)}
 
 @patch

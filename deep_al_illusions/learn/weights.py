@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from ..study.basics import digest,InputError,is_outside
+from ..study.basics import digest,in_one_line,InputError,is_outside
 from ..study.machine import settings
 from ..study.files import downloading
 from ..study.spec import Spec
@@ -25,7 +25,7 @@ from ..tasks.named import load_task,task_for,tasks
 imagenet = dict(mean=[.485, .456, .406], std=[.229, .224, .225])
 coco = dict(mean=[o/255 for o in (122.67891434, 116.66876762, 104.00698793)], std=[1/255]*3)
 _unreadable = (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError)
-def _brief(e): return ' '.join(str(e).split())[:80]
+def _brief(e): return in_one_line(e)[:80]
 
 def imagenet_weights():
     "State of torchvision's ResNet-18 trained on ImageNet"

@@ -16,7 +16,7 @@ from .. import __version__
 from ..study.basics import digest
 from ..study.files import read_json
 from ..study.scales import kind_of
-from ..study.spec import settings_that,Spec,written
+from ..study.spec import own_but_of_strategy,settings_that,Spec,written
 from ..study.provenance import numbers,numbers_of,other_code,package
 from .folder import finished,ledger_columns,notes
 
@@ -57,7 +57,7 @@ def _study(spec, data, numbers)->str: # 8 hexadecimal digits
     usual = written(Spec(**{k: spec.get(k) for k in ways}))
     free = _free_in_study(spec)
     unusual = {k: v for k,v in spec.items() if k not in free and v!=usual.get(k)}
-    own = [pair for pair in unusual.pop('own', []) if not pair[0].startswith('strategy.')]
+    own = own_but_of_strategy(unusual.pop('own', ()))
     if own: unusual['own'] = own
     base = {k: spec[k] for k in ('scale', 'initial', 'per_cycle', 'device')}
     return digest(unusual, sorted({*usual}-{*spec}), base, data, numbers)[:8]

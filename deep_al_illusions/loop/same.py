@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from warnings import warn
 
-from ..study.basics import digest,InputError,is_outside,source_digest
+from ..study.basics import digest,InputError
 from ..study.machine import settings
 from ..study.files import read_json
 from ..study.scales import kind_of
@@ -19,15 +19,14 @@ from ..tasks.fingerprint import fingerprint,is_ours
 from ..tasks.named import stamp
 from ..learn.weights import data_digest,init_digest
 from ..learn.step import extras
-from ..learn.train import own_code
+from ..learn.train import code_of,own_code
 from ..choose.strategies import strategy
 from .purchase import needs_of
 
 # %% ../../nbs/05_loop/03_same.ipynb #65d87c24
 def _own_strategy(spec)->dict:
     "Fingerprint of a strategy that is not this package's"
-    told = fingerprint(strategy(spec.strategy, kind_of(spec.task)))
-    if is_outside(spec.strategy): told = [told, source_digest(spec.strategy)]
+    told = code_of(strategy(spec.strategy, kind_of(spec.task)), spec.strategy)
     return {} if is_ours(told) else dict(strategy=digest(told))
 
 def _own_convention(spec)->dict:

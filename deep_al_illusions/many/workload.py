@@ -8,16 +8,16 @@ __all__ = ['Training', 'Stint', 'Size', 'choice_of', 'trainings_of', 'pools', 's
 # %% ../../nbs/07_many/08_workload.ipynb #b04d452a
 import warnings
 from collections import namedtuple
-from dataclasses import asdict,replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import torch
 
-from ..study.spec import generator,Spec
+from ..study.spec import generator,own_but_of_strategy,Spec
 from ..tasks.named import task_for
 from ..learn.weights import is_task
-from ..learn.train import not_training,pretraining
+from ..learn.train import pretraining,settings_of_training
 from ..choose.pool import Pool
 from ..choose.strategies import by_chance
 from ..loop.purchase import needs_of,networks,Part
@@ -27,10 +27,8 @@ Training = namedtuple('Training', 'how first bought cycle member')
 
 def _how(spec, extra):
     "All that a training depends on, but for what is labelled"
-    left_out = {k for k in asdict(spec) if k in not_training or k[:3]=='ll_' and not extra}
-    known = {k: v for k,v in asdict(spec).items() if k not in left_out}
     scale = spec.scale if is_task(spec.init) else ''
-    known |= dict(task=spec.task, extra=tuple(extra), scale=scale)
+    known = settings_of_training(spec, extra)|dict(task=spec.task, extra=tuple(extra), scale=scale)
     return tuple(known.items())
 
 def choice_of(spec:Spec): # Tuple of pairs
@@ -43,7 +41,8 @@ def choice_of(spec:Spec): # Tuple of pairs
     if networks(spec)>1:
         names.append('members')
         if 'ens_pixels' in needs: names.append('ensemble')
-    return tuple((k, getattr(spec, k)) for k in names)
+    own = [pair for pair in spec.own if pair not in own_but_of_strategy(spec.own)]
+    return (*((k, getattr(spec, k)) for k in names), *own)
 
 # %% ../../nbs/07_many/08_workload.ipynb #fe895afd
 def trainings_of(spec:Spec)->list: # Of `Training`s, in the order of the run

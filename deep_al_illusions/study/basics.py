@@ -118,7 +118,7 @@ def source_digest(name:str)->str: # `pkg.module:function`
     for folder in getattr(module, '__path__', ()):
         for o in sorted(Path(folder).rglob('*.py')): seen[o] = o.read_bytes()
     if not seen and getattr(module, '__file__', None): _beside(Path(module.__file__), seen)
-    return digest([[o.name, digest(data)] for o,data in seen.items()])
+    return digest([[path.name, digest(seen[path])] for path in sorted(seen)])
 
 # %% ../../nbs/01_study/01_basics.ipynb #d080c4e3
 class Registry(dict):

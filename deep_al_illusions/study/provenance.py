@@ -72,11 +72,16 @@ def same_code():
 # %% ../../nbs/01_study/07_provenance.ipynb #60547936
 numbers = '0.6.0' # The release whose digits these are; raised to the next one only when results change
 
+def _git(words:str): # Text; `None` where git has nothing to say
+    "What git says in the folder of this package"
+    try:
+        said = subprocess.check_output(['git', *words.split()], cwd=package, stderr=subprocess.DEVNULL)
+        return said.decode('utf-8').strip()
+    except (OSError, ValueError, subprocess.CalledProcessError): return None
+
 def _committed()->dict: # Path -> SHA-1 of the file as git counts it
     "The modules of this package in the last commit of its checkout; empty where there is none"
-    try: said = subprocess.check_output(['git', 'ls-tree', '-r', 'HEAD', '.'], cwd=package, stderr=subprocess.DEVNULL)
-    except (OSError, subprocess.CalledProcessError): return {}
-    rows = (o.partition('\t') for o in said.decode('utf-8').splitlines())
+    rows = (o.partition('\t') for o in (_git('ls-tree -r HEAD .') or '').splitlines())
     return {path: told.split()[2] for told,_,path in rows}
 
 def _released()->dict: # Path -> SHA-256, in base 64
@@ -94,7 +99,8 @@ def _as_wheel(data): return base64.urlsafe_b64encode(hashlib.sha256(data).digest
 def edited()->str: # 16 hexadecimal digits; empty for code as it was committed or released
     "Fingerprint of code that neither a commit nor a release has, so that no golden run has looked at it"
     mine = {k: v.encode('utf-8') for k,v in _imported.items() if k.endswith('.py')}
-    for known,count in (_committed(), _as_git),(_released(), _as_wheel):
+    for look_up,count in (_committed, _as_git),(_released, _as_wheel):
+        known = look_up()
         if known and all(known.get(k)==count(v) for k,v in mine.items()): return ''
     return code_digest()
 
@@ -116,11 +122,7 @@ def other_code(
 # %% ../../nbs/01_study/07_provenance.ipynb #6fcc5dd3
 def commit(): # Text
     "Commit of the checkout that this package was imported from, or `None`"
-    ask = 'git describe --always --dirty --abbrev=12 --exclude=*'.split()
-    try:
-        said = subprocess.check_output(ask, cwd=package, stderr=subprocess.DEVNULL)
-        return said.decode('utf-8').strip()
-    except (OSError, ValueError, subprocess.CalledProcessError): return None
+    return _git('describe --always --dirty --abbrev=12 --exclude=*')
 
 def provenance():
     "Versions, code, threads, commit and machine, to be stored beside a result"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Question', 'Purchases', 'Network', 'Training', 'Views', 'Arithmetic', 'Pictures', 'Unlabelled', 'LossPrediction',
            'Polygons', 'CropTraining', 'Uncertainty', 'Adversarial', 'Spec', 'tables_for', 'make_spec', 'written',
-           'settings_that', 'run_id', 'generator']
+           'own_but_of_strategy', 'settings_that', 'run_id', 'generator']
 
 # %% ../../nbs/01_study/06_spec.ipynb #33f14917
 import re
@@ -280,9 +280,9 @@ def _fill(s, values):
         if f.name=='own': continue
         v,only = getattr(s, f.name),f.metadata['only']
         if v is None: v = values.get(f.name)
-        may_stay = f.metadata['decides']=='data' or only not in (None, 'pred_loss')
-        if v is None and may_stay: continue
-        if only not in (None, 'pred_loss') and f.name not in values:
+        limited = only not in (None, 'pred_loss') # Those of Learning Loss have a value everywhere
+        if v is None and (limited or f.metadata['decides']=='data'): continue
+        if limited and f.name not in values:
             raise InputError(f'{f.name} has no meaning without {places[only]}')
         object.__setattr__(s, f.name, cast(f.name, f.type, v))
 
@@ -330,8 +330,7 @@ def _complete(s):
     _fill(s, values)
     _check_together(s, values)
     _check_amounts(s)
-    for f in fields(s):
-        if f.name!='own': check_value(f.name, f.metadata, getattr(s, f.name))
+    for f in fields(s): check_value(f.name, f.metadata, getattr(s, f.name))
     object.__setattr__(s, 'own', _own(s))
 
 # %% ../../nbs/01_study/06_spec.ipynb #20773318
@@ -351,6 +350,12 @@ def written(spec:Spec)->dict:
     res = asdict(spec)
     own = res.pop('own')
     return res|(dict(own=[[*o] for o in own]) if own else {})
+
+def own_but_of_strategy(
+    own, # Pairs of name and value, as in `Spec.own`
+)->tuple:
+    "The settings of methods that are more than a way to choose"
+    return tuple(pair for pair in own if not pair[0].startswith('strategy.'))
 
 def settings_that(**asked)->list: # Names, as in `settings_that(decides='data')`
     "The settings whose declaration says so"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image,ImageCms
 
-from ..study.basics import InputError
+from ..study.basics import in_one_line,InputError
 from .tones import eight_bits,rescaled,Shown,turned,way_up
 
 # %% ../../nbs/02_tasks/10_decode.ipynb #ea3cce31
@@ -203,7 +203,7 @@ def _opened(data, path):
     return im
 
 # %% ../../nbs/02_tasks/10_decode.ipynb #a558c8f8
-def _brief(e): return ' '.join(str(e).split())[:100]
+def _brief(e): return in_one_line(e)[:100]
 
 def _decoded(data, how, seen, path): # `None` where nothing can read it
     "H x W x 3, uint8, of the bytes of a file, the right way up"

@@ -107,8 +107,8 @@ def _contents_told(f, tell): # List, or `None` for what is no container
 def _named_told(f, tell)->list:
     "A function or a class by its name, and by its code where it is yours; else an object"
     own_name = f'{getattr(f, "__module__", "")}.{getattr(f, "__qualname__", "")}'
+    if not hasattr(f, '__qualname__'): return _object_told(f, own_name, tell)
     name = getattr(f, 'known_as', own_name) # What finished runs call it, wherever it has moved
-    if not hasattr(f, '__qualname__'): return _object_told(f, name, tell)
     if not _yours(getattr(f, '__module__', None)): return [name]
     if inspect.isclass(f): return _class_told(f, name, tell)
     return _function_told(f, name, tell) if isinstance(f, FunctionType) else [name]

@@ -14,7 +14,7 @@ from warnings import warn
 
 import yaml
 
-from ..study.basics import InputError,unknown
+from ..study.basics import in_one_line,InputError,unknown
 from .tones import Shown
 
 # %% ../../nbs/02_tasks/07_options.ipynb #72541659
@@ -93,7 +93,7 @@ def _from_yaml(path:Path)->dict:
     try: given = yaml.load(path.read_text(encoding='utf-8-sig'), KeysOnce)
     except InputError as e: raise InputError(f'{path}: {e}') from None
     except (OSError, ValueError, yaml.YAMLError) as e:
-        raise InputError(f'{path} is not YAML: {" ".join(str(e).split())}') from None
+        raise InputError(f'{path} is not YAML: {in_one_line(e)}') from None
     if given is None: return {}
     if isinstance(given, dict): return given
     raise InputError(f'{path}: expected lines such as "breaks: flip"')
