@@ -27,12 +27,13 @@ check: $(BIN)/.ready
 	$(BIN)/chkstyle nbs tests docs benchmarks tools
 
 # A folder of its own for the runs that notebooks make, so that tests neither use nor leave anything in runs/.
-# Both parts keep all cores busy; a worker of pytest needs up to 2 GB, so there are four at most
+# Both parts keep all cores busy; a worker of pytest needs up to 2 GB, so there are four at most, and takes whole files,
+# so that what a file sets up is set up once and its processes do not wait for each other
 test: check
 	@echo "== every notebook"
 	d=$$(mktemp -d) && DAL_RUNS_ROOT=$$d $(BIN)/nbdev-test --do-print --timing; s=$$?; rm -rf $$d; exit $$s
 	@echo "== pytest"
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 docs: $(BIN)/.ready
 	$(BIN)/python tools/site.py

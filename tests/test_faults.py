@@ -121,11 +121,8 @@ def kill(pid):
     os.kill(pid, signal.SIGKILL)
     wait(lambda: gone(pid))
 
-# Tests that start several processes follow each other, so that these do not wait for those of another test
-together = pytest.mark.xdist_group('sweeps')
 linux = pytest.mark.skipif(not Path('/proc/self/fd').exists(), reason='looks into /proc')
 
-@together
 @linux
 def test_worker_kernel_and_scheduler_are_killed(tmp_path, undisturbed):
     (specs,file,want),root = undisturbed,tmp_path/'r'
@@ -155,7 +152,6 @@ def test_worker_kernel_and_scheduler_are_killed(tmp_path, undisturbed):
     p = start(file, root)
     assert p.wait()==0 and time.time()-begin<10
 
-@together
 @linux
 def test_two_sweeps_of_one_folder_share_the_work(tmp_path, few):
     (specs,file,want),root = few,tmp_path/'r'
@@ -166,7 +162,6 @@ def test_two_sweeps_of_one_folder_share_the_work(tmp_path, few):
     assert all(len([*root.glob(f'{run_id(s)}/run.ipynb')])==1 for s in specs) and not [*root.glob('trainings/.*')]
     assert len(load_runs(root)[0])==len(specs)*(1+grid['cycles'])
 
-@together
 def test_ctrl_c_and_terminate_stop_it_cleanly(tmp_path, few):
     (specs,file,_),root = few,tmp_path/'r'
     for sig in signal.SIGINT,signal.SIGTERM:
@@ -188,7 +183,6 @@ def small_disk(tmp_path):
     yield d
     subprocess.run(['umount', '-l', d])
 
-@together
 def test_a_full_disk(small_disk, few, tmp_path, cli):
     specs,file,want = few
     r = cli('dal', 'sweep', file, '--runs', small_disk/'r', '--workers', '2')
@@ -203,7 +197,6 @@ def test_a_full_disk(small_disk, few, tmp_path, cli):
     for s in specs: run(s, small_disk/'r', say=lambda o: None)
     assert numbers(small_disk/'r', specs)==want
 
-@together
 def test_a_folder_that_cannot_be_written(small_disk, few, cli):
     specs,file,_ = few
     root = small_disk/'r'
@@ -215,7 +208,6 @@ def test_a_folder_that_cannot_be_written(small_disk, few, cli):
     r = cli('dal', 'status', file, '--runs', root)
     assert r.returncode==0 and '1 done' in r.stdout and f'{len(specs)-1} waiting' in r.stdout, r.stderr
 
-@together
 def test_a_run_that_fails_stops_no_other_and_is_told(tmp_path, cli):
     root = tmp_path/'r'
     specs = [Spec(cycles=0, epochs=2, lr=o) for o in (.1, 1e9)]
@@ -331,7 +323,6 @@ def cluster(tmp_path):
     yield address,s,w
     for p in s,w: p.kill()
 
-@together
 def test_a_scheduler_elsewhere_with_resources_and_its_death(cluster, tmp_path, few):
     (specs,file,want),(address,scheduler,worker),root = few,cluster,tmp_path/'r'
     p = start(file, root, '--scheduler', address, '--resources', 'GPU=1')

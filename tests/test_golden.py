@@ -16,10 +16,7 @@ def test_every_golden_run_is_stored(): assert {*known['runs']}=={*runs}
 def test_stored_digits_are_of_this_version_of_the_numbers():
     assert known['numbers']==numbers, 'store the digits of the new numbers: python tests/golden.py --write'
 
-# The longest of all, so that it is begun first
-pytestmark = pytest.mark.xdist_group('golden')
-
-@pytest.fixture(scope='session') # Of one worker, which has tests of other files in between
+@pytest.fixture(scope='module')
 def now(): return dict(carried_out())
 
 @pytest.mark.parametrize('name', runs)

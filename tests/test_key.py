@@ -319,7 +319,6 @@ def as_changed(tmp_path_factory):
         folders[what] = source_in(root/str(i), base.replace(old, new) if old else base, help)
     return dict(zip(folders, told(folders.values())))
 
-@pytest.mark.xdist_group('fingerprints')
 @pytest.mark.parametrize('what', changes)
 def test_own_code_is_told_with_all_that_it_reads(what, as_it_was, as_changed):
     must = {*changes[what][2].split()}

@@ -207,7 +207,6 @@ checks = dict(
     reached="[...document.querySelectorAll('figure')].every(o => document.querySelector(`nav a[href='#${o.id}']`))",
     local="performance.getEntriesByType('resource').every(o => o.name.startsWith('data:')) && !document.querySelector('script,link,iframe,[src^=http]')")
 
-@pytest.mark.xdist_group('page')
 @pytest.mark.skipif(not find_chromium(), reason='no Chromium')
 @pytest.mark.parametrize('width', [390, 1280])
 def test_on_screen(width, page_of_all, tmp_path):
@@ -218,7 +217,6 @@ def test_on_screen(width, page_of_all, tmp_path):
         page.js("document.querySelectorAll('details').forEach(o => { o.open = true })")
         assert {k for k,o in checks.items() if not page.js(o)}==set()
 
-@pytest.mark.xdist_group('page')
 def test_every_figure_is_there(page_of_all):
     page = page_of_all.read_text()
     ids = re.findall('<figure id="figure-(\\d+)-', page)

@@ -163,8 +163,6 @@ def test_static_files_are_in_the_wheel(tmp_path):
 
 # In the browser
 
-in_lab = pytest.mark.xdist_group('lab') # One JupyterLab for all
-
 cells = ["""import json, numpy as np
 from deep_al_illusions.segment.widgets import *
 image = np.full((60, 80, 3), 90, np.uint8)
@@ -220,7 +218,6 @@ def fresh(lab):
     lab.expect('0 clicks · 0 polygons')
     return lab
 
-@in_lab
 def test_mouse_to_label_map(fresh):
     "Drawn by mouse, saved, loaded, priced and painted"
     colour = "(c => [...c.getContext('2d').getImageData(c.width/4, c.height/3, 1, 1).data].join())(document.querySelector('.dal-annotator canvas'))"
@@ -246,7 +243,6 @@ def test_mouse_to_label_map(fresh):
     assert t == sorted(t) and t[-1] == ann.seconds
     trained_on(ann, fresh.folder)
 
-@in_lab
 def test_corrections(fresh):
     "Undo, drop, double click, select, delete and bring back; none of the keys reaches JupyterLab"
     page = fresh.page
@@ -276,7 +272,6 @@ def test_corrections(fresh):
     assert page.js("nb().content.widgets.map(w => w.model.type).join()") == 'code,code,code'
     assert page.js('nb().content.widgets.map(w => w.model.sharedModel.source)') == cells
 
-@in_lab
 def test_vertices_move_and_keyboard_draws(fresh):
     page = fresh.page
     fresh.draw(square)
@@ -293,7 +288,6 @@ def test_vertices_move_and_keyboard_draws(fresh):
     page.key('Enter')
     fresh.settle('[[round(v) for v in q] for q in a.drawn[1]["points"]]', [[5,70],[25,70],[25,60]])
 
-@in_lab
 def test_zoom_and_pan_keep_coordinates(fresh):
     page = fresh.page
     fresh.click(30, 40)
@@ -312,7 +306,6 @@ def test_zoom_and_pan_keep_coordinates(fresh):
     np.testing.assert_allclose(fresh.py('a.draft["points"]'), [[30,40],[30+40/k,40],[30-20/k,40+40/k],[10,10]], atol=.05)
     page.key('Escape')
 
-@in_lab
 def test_touch(fresh):
     page = fresh.page
     for p in square[:3]:
@@ -326,7 +319,6 @@ def test_touch(fresh):
     page.key('Enter')
     fresh.settle('[len(a.drawn), a.clicks]', [1, 4])
 
-@in_lab
 def test_every_view_shows_the_same(fresh):
     "The canvas of the last cell follows the one of the first, the open polygon included"
     fresh.draw(square[:3])
@@ -334,7 +326,6 @@ def test_every_view_shows_the_same(fresh):
     fresh.page.wait(f"{colour}=='3 clicks,3 clicks'", 10)
     fresh.page.key('Escape')
 
-@in_lab
 def test_explorer_slider(fresh):
     page = fresh.page
     before = page.js("document.querySelector('.widget-html b').parentNode.textContent")
